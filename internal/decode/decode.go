@@ -1,0 +1,153 @@
+// Package decode turns bytes into events and alerts. One file is one format; a
+// format is found by what stands in it, never by its file's name. Decoding is
+// pure: no I/O but the reader it is given, no clock, no state between chunks.
+//
+// To add a format: one file with a Decoder, its test and fuzz test, and one line
+// in the catalog of package app. A new JSON shape is one file with a shape and
+// one line in the list of shapes.
+package decode
+
+import (
+	"io"
+	"time"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// Options are what decoders need to know beyond the bytes.
+type Options struct {
+	Names *model.Names
+	// Zone is for stamps that name no zone; nil means UTC.
+	Zone *time.Location
+	// Year is for syslog stamps that carry none; 0 means the newest year in which
+	// the stamps do not lie after Newest, or 1970 when nothing else tells.
+	Year int
+	// Mappings understand records that no decoder knows; see Mapping.
+	Mappings []*Mapping
+}
+
+// A Chunk is a run of whole records of one input, to be decoded on its own.
+type Chunk struct {
+	Input  string // the input's path as given
+	Data   []byte // whole records; belongs to the chunk, so strings may alias it
+	Offset int64  // of Data[0] in the input
+	Record int64  // how many records of the input stand before Data
+	Header []byte // what the framer read once and every record needs: column names, a file header
+}
+
+// Limits that hold for every format. What exceeds one is skipped with an error
+// that names its place; the rest of the input goes on.
+const (
+	MaxRecord   = 16 << 20 // bytes of one record
+	ChunkTarget = 1 << 20  // bytes a framer aims at for a chunk
+	SniffLen    = 64 << 10 // bytes a decoder may look at to know its format
+	MaxDepth    = 64       // nesting of one record
+	MaxFields   = 4096     // fields of one record
+)
+
+// A Decoder understands one format.
+//
+// Sniff says how sure it is that head begins an input of its format: 0 not at
+// all, 100 certain. The surest decoder gets the input, the first in the catalog
+// among equals. head is at most SniffLen bytes and may end in the middle of a
+// record.
+//
+// Frame cuts r into chunks of whole records and hands each to emit, in order; it
+// stops with emit's error. What it must skip (a record over MaxRecord, a damaged
+// block) it reports to bad and goes on; an error from Frame itself means that the
+// rest of the input cannot be read.
+//
+// Decode appends what chunk c holds to b: events, alerts, and an error for each
+// record it could not read. It never panics on any input, must not keep b, and
+// is called by many goroutines at once.
+type Decoder interface {
+	Name() string
+	Sniff(head []byte) int
+	Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error
+	Decode(c Chunk, b *Batch)
+}
+
+// A Batch collects what was decoded from one chunk.
+type Batch struct {
+	Events  []model.Event
+	Alerts  []model.Alert
+	Errors  []model.InputError
+	Records int64 // records seen, readable or not
+	Skipped int64 // records not understood
+
+	slots []model.Slot // arena of the slots of the events; never moved once handed out
+	open  int          // where the event under construction starts in slots
+}
+
+// slotBlock is how many slots are allocated at once.
+const slotBlock = 4096
+
+// Slot adds a field to the event under construction.
+func (b *Batch) Slot(f model.FieldID, k model.Kind, text string) {
+	if len(b.slots) == cap(b.slots) {
+		b.grow()
+	}
+	if len(b.slots)-b.open < MaxFields {
+		b.slots = append(b.slots, model.Slot{Field: f, Kind: k, Text: text})
+	}
+}
+
+// grow starts a new block and takes the open event's slots along, so that the
+// slices of finished events stay where they are.
+func (b *Batch) grow() {
+	open := b.slots[b.open:]
+	block := make([]model.Slot, len(open), max(slotBlock, 2*len(open)))
+	copy(block, open)
+	b.slots, b.open = block, 0
+}
+
+// Get returns the first value of a field of the event under construction.
+func (b *Batch) Get(f model.FieldID) (string, bool) {
+	for _, s := range b.slots[b.open:] {
+		if s.Field == f {
+			return s.Text, true
+		}
+	}
+	return "", false
+}
+
+// Text is Get without the second result.
+func (b *Batch) Text(f model.FieldID) string {
+	s, _ := b.Get(f)
+	return s
+}
+
+// Open returns the slots of the event under construction; it may be changed in
+// place until the next call of Slot.
+func (b *Batch) Open() []model.Slot { return b.slots[b.open:] }
+
+// Emit finishes the event under construction: e with the slots added since the
+// last Emit or Drop.
+func (b *Batch) Emit(e model.Event) {
+	e.Slots = b.slots[b.open:len(b.slots):len(b.slots)]
+	b.open = len(b.slots)
+	b.Events = append(b.Events, e)
+}
+
+// Drop forgets the event under construction.
+func (b *Batch) Drop() { b.slots = b.slots[:b.open] }
+
+// maxErrors bounds the errors kept of one chunk; further ones are counted into
+// the last of the same cause.
+const maxErrors = 16
+
+// Fail records that one record could not be read.
+func (b *Batch) Fail(offset, record int64, cause string) {
+	b.Skipped++
+	for i := range b.Errors {
+		if b.Errors[i].Cause == cause {
+			b.Errors[i].Count++
+			return
+		}
+	}
+	if len(b.Errors) < maxErrors {
+		b.Errors = append(b.Errors, model.InputError{Offset: offset, Record: record, Cause: cause, Count: 1})
+		return
+	}
+	b.Errors[maxErrors-1].Count++
+}

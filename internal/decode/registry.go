@@ -1,0 +1,40 @@
+package decode
+
+import "github.com/catena-sec/catena/internal/model"
+
+// A Registry is the decoders at hand, in the order of the catalog.
+type Registry struct {
+	decoders []Decoder
+}
+
+// NewRegistry returns a registry of decoders.
+func NewRegistry(decoders ...Decoder) *Registry { return &Registry{decoders} }
+
+// Detect returns the decoder that is surest of head, nil if none knows it.
+func (r *Registry) Detect(head []byte) Decoder {
+	var best Decoder
+	sure := 0
+	for _, d := range r.decoders {
+		if n := d.Sniff(head); n > sure {
+			best, sure = d, n
+		}
+	}
+	return best
+}
+
+// Decoders returns the decoders in the order of the catalog.
+func (r *Registry) Decoders() []Decoder { return r.decoders }
+
+// finish sets what every event has, once its slots and stamps are known: Time is
+// the sensor's own stamp where there is one, else the record's, else the
+// collector's.
+func finish(e *model.Event) {
+	switch {
+	case !e.Sensed.IsZero():
+		e.Time = e.Sensed
+	case !e.Recorded.IsZero():
+		e.Time = e.Recorded
+	default:
+		e.Time = e.Received
+	}
+}

@@ -1,0 +1,171 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
+
+// Reason is why two things belong to one incident.
+type Reason string
+
+// The link reasons of the contract.
+const (
+	SameProcessTree Reason = "same_process_tree"
+	SameSession     Reason = "same_session"
+	SameUser        Reason = "same_user"
+	SameHost        Reason = "same_host"
+	SameFile        Reason = "same_file"
+	SameHash        Reason = "same_hash"
+	SameIP          Reason = "same_ip"
+	SameDomain      Reason = "same_domain"
+	SameAccessKey   Reason = "same_access_key"
+	SameRoleChain   Reason = "same_role_chain"
+	SameResource    Reason = "same_resource"
+	NetworkFlow     Reason = "network_flow"
+	FanOut          Reason = "fan_out"
+	EnabledBy       Reason = "enabled_by"
+	CoOccurrence    Reason = "co_occurrence"
+	Analyst         Reason = "analyst"
+)
+
+// A Link says why the alert or event To belongs with From.
+type Link struct {
+	From   string             `json:"from"`
+	To     string             `json:"to"`
+	Reason Reason             `json:"reason"`
+	Entity EntityKey          `json:"-"`
+	Shared string             `json:"entity"` // "type:value" of what they share
+	Bits   float64            `json:"bits"`
+	Terms  map[string]float64 `json:"terms"`
+	Detail string             `json:"detail"` // one plain sentence
+}
+
+// A Term is one part of an incident's score.
+type Term struct {
+	What string  `json:"what"`
+	Bits float64 `json:"bits"`
+}
+
+// Root is where an incident started, or the earliest evidence of it.
+type Root struct {
+	Alert      string    `json:"alert,omitempty"`
+	Event      string    `json:"event,omitempty"`
+	Time       time.Time `json:"time"`
+	Entity     string    `json:"entity"` // "type:value"
+	Host       string    `json:"host,omitempty"`
+	User       string    `json:"user,omitempty"`
+	Process    string    `json:"process,omitempty"` // image path or program name
+	Technique  string    `json:"technique"`
+	Why        string    `json:"why"`
+	Confidence float64   `json:"confidence"` // 0..1
+}
+
+// A Step is one act of the story.
+type Step struct {
+	N         int       `json:"n"`
+	Time      time.Time `json:"time"`
+	End       time.Time `json:"end"`
+	Tactic    string    `json:"tactic"`
+	Technique string    `json:"technique"`
+	Intent    Intent    `json:"intent"`
+	Stage     Stage     `json:"stage"`
+	CloudStep CloudStep `json:"cloud_step"`
+	Host      string    `json:"host,omitempty"`
+	User      string    `json:"user,omitempty"`
+	From      string    `json:"from,omitempty"`
+	To        string    `json:"to,omitempty"`
+	Summary   string    `json:"summary"`
+	Alerts    []string  `json:"alerts"`
+	Events    []string  `json:"events"`
+	CausedBy  []int     `json:"caused_by"` // numbers of earlier steps
+	Why       string    `json:"why"`
+}
+
+// EntityView is an entity as an incident sees it.
+type EntityView struct {
+	Type      EntityType `json:"type"`
+	Value     string     `json:"value"`
+	Name      string     `json:"name,omitempty"`
+	Roles     []Role     `json:"roles"`
+	FirstSeen time.Time  `json:"first_seen"`
+	LastSeen  time.Time  `json:"last_seen"`
+	Alerts    int        `json:"alerts"`
+}
+
+// Impact says what an attack got: entities as "type:value".
+type Impact struct {
+	Summary     string   `json:"summary"`
+	Compromised []string `json:"compromised"`
+	Touched     []string `json:"touched"`
+	Exposed     []string `json:"exposed"`
+	Data        []string `json:"data,omitempty"` // objects, mailboxes and files read or taken
+}
+
+// NextStep is what an attacker may do next.
+type NextStep struct {
+	Technique   string  `json:"technique"`
+	Tactic      string  `json:"tactic"`
+	Probability float64 `json:"probability"`
+	Why         string  `json:"why"`
+}
+
+// A Sentence of the story, with the ids of the alerts and events that show it.
+type Sentence struct {
+	Text  string   `json:"text"`
+	Cites []string `json:"cites"`
+}
+
+// An Incident is alerts fused into one attack. The JSON form is the contract's.
+type Incident struct {
+	ID         string       `json:"id"`
+	Title      string       `json:"title"`
+	Severity   Severity     `json:"severity"`
+	Score      int          `json:"score"`
+	ScoreTerms []Term       `json:"score_terms"`
+	Status     string       `json:"status"`
+	FirstSeen  time.Time    `json:"first_seen"`
+	LastSeen   time.Time    `json:"last_seen"`
+	Root       Root         `json:"root"`
+	Steps      []Step       `json:"steps"`
+	Stages     []Stage      `json:"stages"`
+	CloudSteps []CloudStep  `json:"cloud_steps"`
+	Tactics    []string     `json:"tactics"`
+	Techniques []string     `json:"techniques"`
+	Entities   []EntityView `json:"entities"`
+	Impact     Impact       `json:"impact"`
+	Links      []Link       `json:"links"`
+	Next       []NextStep   `json:"next"`
+	Summary    []Sentence   `json:"summary"`
+	Alerts     []string     `json:"alerts"`
+	Context    []string     `json:"context"`
+}
+
+// IncidentID derives an incident's id from the alert that seeded it.
+func IncidentID(seed string) string {
+	sum := sha256.Sum256([]byte("incident\x00" + seed))
+	return "inc-" + hex.EncodeToString(sum[:8])
+}
+
+// An Observation is what memory keeps of an event: enough to walk from act to
+// act, and to tell it in a story, without the record itself. It shares no memory
+// with a batch.
+type Observation struct {
+	Event    string // the event's id
+	Time     time.Time
+	Act      Act
+	Host     string
+	Code     string
+	Source   LogSource
+	Ref      Ref
+	Entities []Entity
+	// Text is what was run, asked or written, where the act has such a thing: a
+	// command line, a script's start, a registry value. At most MaxObservedText bytes.
+	Text string
+}
+
+// MaxObservedText bounds Observation.Text, in bytes.
+const MaxObservedText = 2048
+
+// Find returns the first entity of that type and role, and whether there is one.
+func (o *Observation) Find(t EntityType, r Role) (Entity, bool) { return find(o.Entities, t, r) }
