@@ -401,6 +401,23 @@ const (
 	FResponseElementsFederatedUserArn
 	FResponseElementsCredentialsExpiration
 	FAdditionalEventDataMFAUsed
+	FUserLower
+	FRuser
+	FUserUpper
+	FGroup
+	FServerName
+	FUsername
+	FDomainname
+	FClient
+	FMd5
+	FSha1
+	FSha256
+	FEndpoint
+	FOperationLower
+	FTxHosts
+	FRxHosts
+	FCookie
+	FTargetUserLower
 )
 
 // wellKnown lists the names of the constants above, in their order; a test
@@ -802,4 +819,21 @@ var wellKnown = [...]string{
 	"responseElements.federatedUser.arn",
 	"responseElements.credentials.expiration",
 	"additionalEventData.MFAUsed",
+	"user",
+	"ruser",
+	"USER",
+	"group",
+	"server_name",
+	"username",
+	"domainname",
+	"client",
+	"md5",
+	"sha1",
+	"sha256",
+	"endpoint",
+	"operation",
+	"tx_hosts",
+	"rx_hosts",
+	"cookie",
+	"target_user",
 }
