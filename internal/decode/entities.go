@@ -15,4 +15,6 @@ func (r *Registry) Entities(e *model.Event) {
 }
 
 // extractors says by product who knows an event's entities.
-var extractors = map[string]func(*model.Event){}
+var extractors = map[string]func(*model.Event){
+	"linux": linuxEntities,
+}
