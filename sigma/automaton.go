@@ -27,6 +27,11 @@ type hit struct {
 // it literals are cut short and what they find is checked again.
 const maxAutomaton = 16 << 20
 
+// maxLiteral is the length, in bytes, to which literals are cut at first: few texts
+// agree in so many bytes by chance, and long literals (hashes, scripts) are most
+// of an automaton's size.
+const maxLiteral = 32
+
 // A literal is what an automaton looks for on behalf of a predicate.
 type literal struct {
 	text  string // folded, not empty
@@ -55,12 +60,15 @@ func byteClasses(lits []literal) (class [256]uint8, n int) {
 	return class, n
 }
 
-// countStates returns the size of the trie of literals that are sorted by text
-// and cut to length most.
+// countStates bounds the size of the trie of literals cut to length most; it is
+// exact if none is longer and they are sorted by text.
 func countStates(lits []literal, most int) int {
 	n, last := 1, ""
 	for _, l := range lits {
-		text := l.text[:min(len(l.text), most)]
+		if len(l.text) > most {
+			l.cut(most)
+		}
+		text := l.text
 		common := 0
 		for common < len(text) && common < len(last) && text[common] == last[common] {
 			common++
@@ -71,11 +79,20 @@ func countStates(lits []literal, most int) int {
 	return n
 }
 
+// cut shortens a literal to n bytes, of a suffix the last ones.
+func (l *literal) cut(n int) {
+	if l.shape == shapeSuffix {
+		l.text = l.text[len(l.text)-n:]
+	} else {
+		l.text = l.text[:n]
+	}
+}
+
 // literalLimit returns the length to which literals (sorted by text) must be cut
 // for the automaton to stay within bounds.
 func literalLimit(lits []literal, bound int) int {
 	_, classes := byteClasses(lits)
-	most := 128
+	most := maxLiteral
 	for most > 1 && countStates(lits, most)*classes > bound {
 		most /= 2
 	}

@@ -28,6 +28,9 @@ func appendNumber(dst []byte, s string) ([]byte, bool) {
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return strconv.AppendInt(dst, i, 10), true
 	}
+	if u, err := strconv.ParseUint(s, 10, 64); err == nil {
+		return strconv.AppendUint(dst, u, 10), true
+	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return dst, false

@@ -252,7 +252,7 @@ func (b *planner) automaton(lits []literal) *automaton {
 	most := literalLimit(lits, maxAutomaton)
 	for i := range lits {
 		if l := &lits[i]; len(l.text) > most {
-			l.text, l.shape = l.text[:most], shapeContains
+			l.cut(most)
 			b.preds[l.pred].mode = predVerify
 		}
 	}
