@@ -151,14 +151,16 @@ func IncidentID(seed string) string {
 // act, and to tell it in a story, without the record itself. It shares no memory
 // with a batch.
 type Observation struct {
-	Event    string // the event's id
-	Time     time.Time
-	Act      Act
-	Host     string
-	Code     string
-	Source   LogSource
-	Ref      Ref
-	Entities []Entity
+	Event     string // the event's id
+	Time      time.Time
+	Act       Act
+	Host      string
+	Code      string
+	Format    string
+	Source    LogSource
+	Subsystem Subsystem
+	Ref       Ref
+	Entities  []Entity
 	// Text is what was run, asked or written, where the act has such a thing: a
 	// command line, a script's start, a registry value. At most MaxObservedText bytes.
 	Text string

@@ -1,0 +1,50 @@
+# make demo      a planted attack, analysed: the story on the terminal, the report in out/demo
+# make test      every test, with the race detector
+# make           build the binary
+GO            ?= go
+GOLANGCI      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS       := -s -w -X main.version=$(VERSION)
+
+.PHONY: build test lint fuzz-seeds fuzz demo bench generate clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/catena ./cmd/catena
+
+test:
+	$(GO) test -race -timeout 20m ./...
+
+lint:
+	$(GO) vet ./...
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) run $(GOLANGCI) run ./...
+
+# The seeds of every fuzz test, as plain tests without the race detector.
+fuzz-seeds:
+	$(GO) test -run '^Fuzz' ./...
+
+# Every fuzz test for FUZZTIME each.
+FUZZTIME ?= 30s
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+demo: build
+	rm -rf out/demo
+	bin/catena simulate --out out/demo --seed 1
+	bin/catena analyze out/demo/evidence --format text --format json --format html --format csv --format navigator --out out/demo/report
+	bin/catena eval --truth out/demo/truth.json out/demo/report/report.json
+	@echo "The report is out/demo/report/report.html"
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The tables of facts in internal/knowledge, from the data folder.
+generate:
+	$(GO) generate ./...
+
+clean:
+	rm -rf bin out

@@ -1,0 +1,185 @@
+package detect
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// Password guessing has two shapes: many guesses at few accounts (brute force),
+// and few guesses at many accounts (spraying). What makes either one serious is
+// the log-on that succeeds after it.
+const (
+	guessSpan    = 15 * time.Minute
+	guessFails   = 6 // refusals from one source at one account
+	sprayUsers   = 5 // accounts refused to one source
+	successSpan  = time.Hour
+	maxGuessedBy = 32 // accounts listed in one alert
+)
+
+// guess finds brute force and spraying, one alert a source and quarter of an hour.
+type guess struct {
+	spray bool
+	def   Definition
+	seen  *windows
+}
+
+// NewSpray finds one source that is refused at many accounts.
+func NewSpray() Detector {
+	return &guess{spray: true, seen: newWindows(guessSpan), def: Definition{
+		Rule: model.RuleInfo{ID: "3d0a5f0e-7c35-4a0c-9b39-6f1f5e0b7a11", Title: "Password spraying: one source refused at many accounts", Level: model.High, Source: "builtin"},
+		Tags: []string{"attack.credential-access", "attack.t1110.003"}}}
+}
+
+// NewBruteForce finds one source that is refused again and again at one account.
+func NewBruteForce() Detector {
+	return &guess{seen: newWindows(guessSpan), def: Definition{
+		Rule: model.RuleInfo{ID: "8f3e3a52-63a5-4b0f-8a52-8c1d6d7b9e02", Title: "Brute force: one source refused again and again", Level: model.Medium, Source: "builtin"},
+		Tags: []string{"attack.credential-access", "attack.t1110.001"}}}
+}
+
+func (g *guess) Definition() Definition { return g.def }
+
+func (g *guess) Observe(o *model.Observation) []*model.Alert {
+	if o.Act != model.ActLogonFailed {
+		return nil
+	}
+	src, ok := origin(o)
+	user, okUser := o.Find(model.User, model.Target)
+	if !ok || !okUser {
+		return nil
+	}
+	key := src.Key().String()
+	if !g.spray {
+		key += "\x00" + user.Value + "\x00" + o.Host
+	}
+	w := g.seen.add(key, o)
+	if g.spray {
+		if len(usersOf(w.items)) < sprayUsers {
+			return nil
+		}
+	} else if len(w.items) < guessFails {
+		return nil
+	}
+	if !w.told.IsZero() && o.Time.Sub(w.told) < guessSpan {
+		return nil
+	}
+	w.told = o.Time
+	return []*model.Alert{Finish(g.def, o, fromMany(w.items, o))}
+}
+
+// origin is where an attempt came from: an address, else a machine, else the
+// process that tried (a log-on asked for on the host itself).
+func origin(o *model.Observation) (model.Entity, bool) {
+	for _, t := range []model.EntityType{model.IP, model.Host} {
+		if e, ok := o.Find(t, model.Src); ok {
+			return e, true
+		}
+	}
+	return o.Find(model.Process, model.Actor)
+}
+
+// usersOf lists the distinct accounts tried, in order of first sight.
+func usersOf(items []*model.Observation) []model.Entity {
+	var out []model.Entity
+	seen := map[string]bool{}
+	for _, it := range items {
+		if u, ok := it.Find(model.User, model.Target); ok && !seen[u.Value] {
+			seen[u.Value] = true
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// fromMany is an alert that stands for all of items, with last completing it: it
+// carries the entities of last and the accounts and actors of the others.
+func fromMany(items []*model.Observation, last *model.Observation) *model.Alert {
+	a := &model.Alert{Time: items[0].Time, End: last.Time, Count: len(items), Entities: slices.Clone(last.Entities)}
+	have := map[model.Entity]bool{}
+	for _, e := range a.Entities {
+		have[model.Entity{Type: e.Type, Value: e.Value, Role: e.Role}] = true
+	}
+	for _, it := range items {
+		if it.Time.Before(a.Time) {
+			a.Time = it.Time
+		}
+		if len(a.Evidence) < maxGuessedBy {
+			a.Evidence = append(a.Evidence, model.Evidence{Input: it.Ref.Input, Record: it.Ref.Record, ID: it.Event})
+		}
+		for _, e := range it.Entities {
+			k := model.Entity{Type: e.Type, Value: e.Value, Role: e.Role}
+			if len(have) < 2*maxGuessedBy && !have[k] {
+				have[k] = true
+				a.Entities = append(a.Entities, e)
+			}
+		}
+	}
+	return a
+}
+
+// guessed finds the log-on that succeeds after guessing: from the same source,
+// for an account it was refused at, or any account after spraying.
+type guessed struct {
+	def   Definition
+	fails *windows
+}
+
+// NewGuessed finds a log-on that succeeds after its source was refused often.
+func NewGuessed() Detector {
+	return &guessed{fails: newWindows(successSpan), def: Definition{
+		Rule: model.RuleInfo{ID: "c1f5c0b9-0f0b-4c57-8d38-5f1f8e6d1b03", Title: "Log-on succeeded after many refusals from the same source", Level: model.High, Source: "builtin"},
+		Tags: []string{"attack.initial-access", "attack.credential-access", "attack.t1110", "attack.t1078"}}}
+}
+
+func (g *guessed) Definition() Definition { return g.def }
+
+func (g *guessed) Observe(o *model.Observation) []*model.Alert {
+	if o.Act != model.ActLogon && o.Act != model.ActLogonFailed {
+		return nil
+	}
+	src, ok := origin(o)
+	if !ok || src.Type == model.Process {
+		return nil
+	}
+	key := src.Key().String()
+	if o.Act == model.ActLogonFailed {
+		g.fails.add(key, o)
+		return nil
+	}
+	w := g.fails.get(key)
+	if w == nil || o.Time.Sub(w.last) > successSpan || len(w.items) < guessFails {
+		return nil
+	}
+	user, ok := o.Find(model.User, model.Target)
+	if !ok || strings.HasSuffix(user.Value, "$") {
+		return nil
+	}
+	tried := usersOf(w.items)
+	if !slices.ContainsFunc(tried, func(u model.Entity) bool { return sameAccount(u.Value, user.Value) }) {
+		return nil
+	}
+	if !w.told.IsZero() && o.Time.Sub(w.told) < successSpan {
+		return nil
+	}
+	w.told = o.Time
+	a := fromMany([]*model.Observation{o}, o)
+	for _, it := range w.items[max(0, len(w.items)-4):] { // the last refusals, as its ground
+		a.Evidence = append(a.Evidence, model.Evidence{Input: it.Ref.Input, Record: it.Ref.Record, ID: it.Event})
+	}
+	return []*model.Alert{Finish(g.def, o, a)}
+}
+
+// sameAccount compares account names without their domain: a refusal often names
+// the domain otherwise than the success.
+func sameAccount(a, b string) bool { return accountName(a) == accountName(b) }
+
+func accountName(s string) string {
+	if i := strings.LastIndexByte(s, '\\'); i >= 0 {
+		s = s[i+1:]
+	}
+	name, _, _ := strings.Cut(s, "@")
+	return name
+}

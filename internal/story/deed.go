@@ -1,0 +1,278 @@
+package story
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/catena-sec/catena/internal/graph"
+	"github.com/catena-sec/catena/internal/knowledge"
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// A deed is one act of the attack: one or more alerts about the same event, or an
+// act that only memory knows of. Steps are made of deeds.
+type deed struct {
+	time, end time.Time
+	host      string
+	user      string // label
+	process   model.Entity
+	parent    model.Entity
+	procKey   model.EntityKey
+	reading
+	intent   model.Intent
+	stage    model.Stage
+	step     model.CloudStep
+	act      model.Act
+	entities []model.Entity
+	text     string
+	title    string // of its most serious alert
+	alerts   []string
+	events   []string
+	gain     float64
+	why      string
+	severity int
+	back     bool // found by walking back from the members
+}
+
+// collect gathers the deeds of a case in order of time: its core alerts, those
+// about one event told once, and what memory adds before and after them.
+func collect(c Case, mem Memory) []*deed {
+	var ds []*deed
+	byEvent := map[string]*deed{}
+	for _, a := range c.Core {
+		gain, ok := c.Gain[a.ID]
+		if !ok {
+			gain = 1
+		}
+		if d := byEvent[a.Evidence[0].ID]; d != nil && d.host == a.Host {
+			d.join(a, gain)
+			continue
+		}
+		d := fromAlert(a, gain, mem)
+		ds = append(ds, d)
+		for _, e := range a.Evidence {
+			if byEvent[e.ID] == nil {
+				byEvent[e.ID] = d
+			}
+		}
+	}
+	for _, h := range walk(c, mem) {
+		o := h.Observation
+		if o == nil {
+			continue
+		}
+		if d := byEvent[o.Event]; d != nil {
+			d.fill(o, mem)
+			continue
+		}
+		r, ok := read(o)
+		if !ok {
+			continue
+		}
+		d := fromObservation(o, r, h, mem)
+		byEvent[o.Event] = d
+		ds = append(ds, d)
+	}
+	slices.SortStableFunc(ds, func(a, b *deed) int {
+		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.key(), b.key()))
+	})
+	return ds
+}
+
+// key orders deeds of the same time.
+func (d *deed) key() string {
+	if len(d.events) > 0 {
+		return d.events[0]
+	}
+	return ""
+}
+
+// hop is a graph.Hop with the direction it was found in.
+type hop struct {
+	graph.Hop
+	back bool
+}
+
+// walk asks memory for the acts before and after the core alerts. It starts from
+// what identifies an attacker's own things (processes, sessions, keys, files),
+// never from hosts and users, which others use too.
+func walk(c Case, mem Memory) []hop {
+	var own []model.EntityKey
+	seen := map[model.EntityKey]bool{}
+	var hops []hop
+	told := map[string]bool{}
+	take := func(hs []graph.Hop, back bool) {
+		for _, h := range hs {
+			if h.Event != "" && !told[h.Event] {
+				told[h.Event] = true
+				hops = append(hops, hop{h, back})
+			}
+		}
+	}
+	for _, a := range c.Core {
+		var keys []model.EntityKey
+		for _, e := range a.Entities {
+			if !walkable(e) {
+				continue
+			}
+			k := mem.Resolve(e, a.Host, a.Time)
+			keys = append(keys, k)
+			if !seen[k] && e.Role != model.Parent && e.Role != model.Target {
+				seen[k] = true
+				own = append(own, k)
+			}
+		}
+		take(mem.Back(keys, a.Time, graph.Limits{Hops: maxBack}), true)
+	}
+	take(mem.Forward(own, c.Core[0].Time, graph.Limits{Hops: maxForward}), false)
+	return hops
+}
+
+func walkable(e model.Entity) bool {
+	switch e.Type {
+	case model.Process, model.Session, model.AccessKey, model.File:
+		return e.Role != model.Sensor && e.Role != model.Target
+	}
+	return false
+}
+
+func fromAlert(a *model.Alert, gain float64, mem Memory) *deed {
+	d := &deed{time: a.Time, end: a.End, host: a.Host, act: a.Act, entities: a.Entities, severity: -1}
+	d.identify(a.Entities, a.Host, a.Time, mem)
+	d.join(a, gain)
+	return d
+}
+
+// join adds an alert about the same event.
+func (d *deed) join(a *model.Alert, gain float64) {
+	if a.End.After(d.end) {
+		d.end = a.End
+	}
+	d.gain += gain
+	d.alerts = appendCapped(d.alerts, a.ID)
+	for _, e := range a.Evidence {
+		d.events = appendCapped(d.events, e.ID)
+	}
+	// The most serious alert says what the act is; among equals the one that names
+	// a technique most exactly.
+	rank := 2 * a.Severity.Rank()
+	if len(a.Techniques) > 0 {
+		rank++
+	}
+	if rank <= d.severity {
+		return
+	}
+	d.severity = rank
+	d.title = a.Rule.Title
+	d.why = a.Intent.Why
+	d.intent, d.stage, d.step = a.Intent.Primary, a.Stage, a.CloudStep
+	d.reading = reading{}
+	if len(a.Tactics) > 0 {
+		d.tactic = a.Tactics[0]
+	}
+	if len(a.Techniques) > 0 {
+		d.technique = a.Techniques[0]
+	}
+}
+
+func fromObservation(o *model.Observation, r reading, h hop, mem Memory) *deed {
+	d := &deed{time: o.Time, end: o.Time, host: o.Host, act: o.Act, entities: o.Entities, reading: r, text: o.Text,
+		events: []string{o.Event}, severity: -1, back: h.back}
+	d.intent = knowledge.IntentOf(r.tactic)
+	d.stage = knowledge.StageOf(r.tactic)
+	d.step = knowledge.StepOf(r.tactic, false)
+	if h.back {
+		d.why = "found by walking back from the alerts: " + reasonWords(h.Reason)
+	} else {
+		d.why = "found by following what the attacker's own things did: " + reasonWords(h.Reason)
+	}
+	d.identify(o.Entities, o.Host, o.Time, mem)
+	return d
+}
+
+// fill adds what the observation of an alert's event knows besides.
+func (d *deed) fill(o *model.Observation, mem Memory) {
+	d.text = cmp.Or(d.text, o.Text)
+	if d.process.Value == "" {
+		d.identify(o.Entities, o.Host, o.Time, mem)
+	}
+}
+
+// identify finds the process and the user of a deed.
+func (d *deed) identify(es []model.Entity, host string, at time.Time, mem Memory) {
+	for _, role := range []model.Role{model.Subject, model.Actor, model.Object} {
+		if p, ok := findIn(es, model.Process, role); ok {
+			d.process = p
+			d.procKey = mem.Resolve(p, host, at)
+			break
+		}
+	}
+	d.parent, _ = findIn(es, model.Process, model.Parent)
+	for _, role := range []model.Role{model.Actor, model.Subject, model.Target} {
+		if u, ok := findIn(es, model.User, role); ok {
+			d.user = u.Label()
+			return
+		}
+	}
+	for _, t := range []model.EntityType{model.IAMRole, model.Session, model.AccessKey, model.App} {
+		if u, ok := findIn(es, t, model.Actor); ok {
+			d.user = u.Label()
+			return
+		}
+	}
+}
+
+func findIn(es []model.Entity, t model.EntityType, r model.Role) (model.Entity, bool) {
+	for _, e := range es {
+		if e.Type == t && e.Role == r {
+			return e, true
+		}
+	}
+	return model.Entity{}, false
+}
+
+func appendCapped(s []string, v string) []string {
+	if len(s) >= maxCites || slices.Contains(s, v) {
+		return s
+	}
+	return append(s, v)
+}
+
+func reasonWords(r model.Reason) string { return strings.ReplaceAll(string(r), "_", " ") }
+
+// label returns the first entity of the wanted types and roles, as people call it.
+func (d *deed) label(r model.Role, types ...model.EntityType) string {
+	for _, t := range types {
+		if e, ok := findIn(d.entities, t, r); ok {
+			return e.Label()
+		}
+	}
+	return ""
+}
+
+// from is where an act came from, to what it was done to; empty where it has no
+// such side.
+func (d *deed) from() string {
+	if s := d.label(model.Src, model.Host, model.IP, model.Domain); s != "" {
+		return s
+	}
+	if d.act == model.ActProcessStart {
+		return base(d.parent.Label())
+	}
+	return base(d.label(model.Actor, model.Process))
+}
+
+func (d *deed) to() string {
+	if s := d.label(model.Dst, model.Host, model.IP, model.Domain); s != "" {
+		return s
+	}
+	if s := d.label(model.Target, model.Process); s != "" {
+		return base(s)
+	}
+	if s := d.label(model.Target, model.Resource, model.Mailbox, model.App, model.AccessKey, model.IAMRole, model.User); s != "" {
+		return s
+	}
+	return base(d.label(model.Object, model.File, model.Domain, model.App, model.URL))
+}

@@ -1,0 +1,288 @@
+package story
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/catena-sec/catena/internal/knowledge"
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// maxQuoted bounds a quoted command line or path in a sentence, in runes.
+const maxQuoted = 120
+
+// phrase tells one deed without its time.
+func phrase(d *deed) string {
+	who := d.user
+	if who == "" {
+		who = "someone"
+	}
+	proc := base(d.process.Label())
+	on := ""
+	if d.host != "" {
+		on = " on " + short(d.host)
+	}
+	by := ""
+	if p := base(d.parent.Label()); p != "" {
+		by = " from " + p
+	}
+	target := base(d.label(model.Target, model.Process))
+	object := d.label(model.Object, model.File, model.App, model.Domain, model.URL)
+	switch d.act {
+	case model.ActProcessStart:
+		s := fmt.Sprintf("%s ran %s%s%s", who, orSome(proc, "a program"), on, by)
+		if d.text != "" {
+			s += ": " + quote(d.text)
+		}
+		return s
+	case model.ActConnect:
+		to := d.text
+		if to == "" {
+			to = d.to()
+		}
+		return fmt.Sprintf("%s connected%s to %s", orSome(proc, who), on, orSome(to, "another machine"))
+	case model.ActProcessAccess:
+		return fmt.Sprintf("%s opened the memory of %s%s", orSome(proc, who), orSome(target, "another process"), on)
+	case model.ActInject:
+		return fmt.Sprintf("%s started code inside %s%s", orSome(proc, who), orSome(target, "another process"), on)
+	case model.ActFileWrite:
+		return fmt.Sprintf("%s wrote %s%s", orSome(proc, who), orSome(quote(object), "a file"), on)
+	case model.ActFileRead:
+		return fmt.Sprintf("%s read %s%s", orSome(proc, who), orSome(quote(object), "a file"), on)
+	case model.ActLogon, model.ActLogonFailed:
+		verb := "logged on"
+		if d.act == model.ActLogonFailed {
+			verb = "was refused"
+		}
+		acct := d.label(model.Target, model.User)
+		s := fmt.Sprintf("%s %s%s", orSome(acct, who), verb, on)
+		if f := d.label(model.Src, model.IP, model.Host); f != "" {
+			s += " from " + f
+		}
+		return s
+	case model.ActServiceInstall:
+		return fmt.Sprintf("%s installed the service %s%s", who, orSome(quote(object), "unnamed"), on)
+	case model.ActTaskCreate:
+		return fmt.Sprintf("%s created the scheduled task %s%s", who, orSome(quote(object), "unnamed"), on)
+	case model.ActAssumeRole, model.ActKeyIssued, model.ActAPICall, model.ActObjectList, model.ActObjectRead, model.ActObjectWrite, model.ActObjectDelete,
+		model.ActMailAccess, model.ActAccountChange, model.ActConfigChange:
+		s := who
+		if d.text != "" {
+			s += " called " + quote(d.text)
+		} else {
+			s += " did: " + strings.ReplaceAll(d.act.String(), "_", " ")
+		}
+		if t := d.label(model.Target, model.Resource, model.Mailbox, model.App, model.AccessKey, model.IAMRole, model.User); t != "" {
+			s += " on " + quote(t)
+		}
+		if f := d.label(model.Src, model.IP); f != "" {
+			s += " from " + f
+		}
+		return s + on
+	}
+	s := who
+	if proc != "" {
+		s = proc
+		if d.user != "" {
+			s += " (" + d.user + ")"
+		}
+	}
+	s += ": " + strings.ReplaceAll(d.act.String(), "_", " ")
+	if d.act == model.ActNone {
+		s = orSome(d.title, "an alert")
+		if d.user != "" {
+			s += " (" + d.user + ")"
+		}
+	}
+	if d.text != "" {
+		s += " " + quote(d.text)
+	}
+	return s + on
+}
+
+// summary tells a step: its first deed, and how often it was done again.
+func summary(ds []*deed) string {
+	lead := ds[0]
+	for _, d := range ds {
+		if d.severity > lead.severity {
+			lead = d
+		}
+	}
+	s := upperFirst(phrase(lead))
+	if lead.title != "" && lead.act != model.ActNone {
+		s += " (" + lead.title + ")"
+	}
+	if n := len(ds) - 1; n > 0 {
+		s += fmt.Sprintf("; %d more like it", n)
+	}
+	return s + "."
+}
+
+// sentences tells the incident: the start, the steps, what it got, and what could
+// not be seen.
+func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence {
+	var out []model.Sentence
+	add := func(text string, cites ...string) {
+		out = append(out, model.Sentence{Text: text, Cites: orEmpty(cites)})
+	}
+	where := "the earliest sign of it"
+	if root.seen {
+		where = "it started"
+	}
+	rootCites := slices.DeleteFunc([]string{in.Root.Alert, in.Root.Event}, func(s string) bool { return s == "" })
+	if root.entry != nil {
+		add(fmt.Sprintf("%s: %s.", clockTime(root.entry.time), upperFirst(phrase(root.entry))), root.entry.events...)
+	}
+	add(fmt.Sprintf("%s: %s with: %s (confidence %.0f %%).", clockTime(in.Root.Time), where, phrase(root.deed), 100*in.Root.Confidence), rootCites...)
+	told := 0
+	last := in.Root.Time
+	for _, s := range in.Steps {
+		if s.Time.Before(in.Root.Time) || slices.Contains(s.Events, in.Root.Event) {
+			continue
+		}
+		if told == 40 {
+			add(fmt.Sprintf("%d further steps are in the list of steps.", len(in.Steps)-s.N+1))
+			break
+		}
+		told++
+		text := clockTime(s.Time) + ": " + s.Summary
+		if gap := s.Time.Sub(last); gap > time.Hour {
+			text = fmt.Sprintf("After %s without a sign of it, %s", span2(gap), text)
+		}
+		last = s.End
+		add(text, append(slices.Clone(s.Alerts), s.Events...)...)
+	}
+	add(in.Impact.Summary)
+	if rest := unreached(in, estate); len(rest) > 0 {
+		names := make([]string, 0, 5)
+		for _, h := range rest[:min(5, len(rest))] {
+			names = append(names, short(h))
+		}
+		more := ""
+		if len(rest) > 5 {
+			more = fmt.Sprintf(" and %d more", len(rest)-5)
+		}
+		add(fmt.Sprintf("No sign of it on %s%s, whose logs are in the evidence.", strings.Join(names, ", "), more))
+	}
+	if !root.seen {
+		add("How the attacker got in is not in the evidence.")
+	}
+	return out
+}
+
+// unreached lists the hosts of the evidence that no entity or step names.
+func unreached(in *model.Incident, estate Estate) []string {
+	named := map[string]bool{}
+	for _, e := range in.Entities {
+		named[short(e.Value)] = true
+	}
+	for _, s := range in.Steps {
+		named[short(s.Host)] = true
+		named[short(s.To)] = true
+		named[short(s.From)] = true
+	}
+	var out []string
+	for _, h := range estate.Hosts {
+		if !named[short(h)] {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// title is one line that a manager understands: the worst that was done, where,
+// and how it started.
+func title(in *model.Incident, ds []*deed) string {
+	var worst *deed
+	for _, d := range ds {
+		if worst == nil || weight(d) > weight(worst) {
+			worst = d
+		}
+	}
+	what := "Suspicious activity"
+	if worst.technique != "" {
+		what = knowledge.TechniqueName(worst.technique)
+	} else if worst.title != "" {
+		what = worst.title
+	}
+	var hosts []string
+	for _, s := range in.Steps {
+		if s.Host != "" && !slices.Contains(hosts, short(s.Host)) {
+			hosts = append(hosts, short(s.Host))
+		}
+	}
+	var b strings.Builder
+	b.WriteString(what)
+	switch {
+	case len(hosts) == 1:
+		b.WriteString(" on " + hosts[0])
+	case len(hosts) > 1:
+		fmt.Fprintf(&b, " on %s and %d more", hosts[0], len(hosts)-1)
+	}
+	user := in.Root.User
+	if user != "" {
+		b.WriteString(" by " + user)
+	}
+	if p := base(in.Root.Process); p != "" {
+		b.WriteString(", starting with " + p)
+	}
+	return b.String()
+}
+
+// consequence orders the tactics by how bad it is to have suffered them.
+var consequence = map[string]int{
+	knowledge.Impact: 10, knowledge.Exfiltration: 9, knowledge.CredentialAccess: 8, knowledge.Collection: 7, knowledge.LateralMovement: 6,
+	knowledge.PrivilegeEscalation: 5, knowledge.Persistence: 4, knowledge.DefenseImpairment: 4, knowledge.CommandAndControl: 3, knowledge.Stealth: 3,
+	knowledge.Execution: 2, knowledge.InitialAccess: 2, knowledge.Discovery: 1,
+}
+
+func weight(d *deed) int {
+	if len(d.alerts) == 0 {
+		return 0
+	}
+	return 100*max(d.severity, 0) + consequence[d.tactic]
+}
+
+func clockTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+func span2(d time.Duration) string {
+	if d >= 48*time.Hour {
+		return fmt.Sprintf("%.0f days", d.Hours()/24)
+	}
+	return fmt.Sprintf("%.1f hours", d.Hours())
+}
+
+// short is a host's name without its domain; addresses stay whole.
+func short(host string) string {
+	if i := strings.IndexByte(host, '.'); i > 0 && strings.Trim(host, "0123456789.") != "" {
+		return host[:i]
+	}
+	return host
+}
+
+func quote(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > maxQuoted {
+		s = string(r[:maxQuoted-1]) + "…"
+	}
+	if s == "" {
+		return ""
+	}
+	return "“" + s + "”"
+}
+
+func orSome(s, or string) string {
+	if s == "" {
+		return or
+	}
+	return s
+}
+
+func upperFirst(s string) string {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
