@@ -38,6 +38,8 @@ import (
 //	tactics: {field: tactic}        # names, separated by , ; or |
 //	cases:                          # by what a field says
 //	  - {field: title, contains: ["brute force"], techniques: [T1110], severity: high}
+//	                                # every case that holds adds its techniques and tactics;
+//	                                # severity and subsystem are the first's that has one
 //	dedupe: [alert_id]              # rows equal in these are the same alert
 //	ignore: [label]                 # never evidence, entity or anything else
 //
@@ -107,6 +109,7 @@ type caseRule struct {
 	techniques []string
 	tactics    []string
 	severity   model.Severity
+	subsystem  model.Subsystem
 }
 
 type fieldRule struct {
@@ -302,10 +305,7 @@ func (m *Mapping) read(root *yaml.Node) error {
 		case "severity":
 			return m.readSeverity(v)
 		case "subsystem":
-			m.subsystem = model.Subsystem(v.Value)
-			if !slices.Contains(subsystems, m.subsystem) {
-				return lineError(v, "%q is no subsystem", v.Value)
-			}
+			m.subsystem, err = readSubsystem(v)
 		case "entities":
 			return eachItem(v, m.readEntity)
 		case "techniques":
@@ -405,6 +405,14 @@ func (m *Mapping) check(root *yaml.Node) error {
 		}
 	}
 	return nil
+}
+
+func readSubsystem(n *yaml.Node) (model.Subsystem, error) {
+	s := model.Subsystem(n.Value)
+	if !slices.Contains(subsystems, s) {
+		return "", lineError(n, "%q is no subsystem", n.Value)
+	}
+	return s, nil
 }
 
 func (m *Mapping) readMatch(n *yaml.Node) error {
@@ -552,6 +560,8 @@ func (m *Mapping) readCase(n *yaml.Node) error {
 			c.tactics, err = list(v)
 		case "severity":
 			c.severity, err = severity(v)
+		case "subsystem":
+			c.subsystem, err = readSubsystem(v)
 		default:
 			return errUnknownKey
 		}
@@ -774,7 +784,7 @@ func (r *row) alert(e *model.Event) model.Alert {
 			a.Tactics = append(a.Tactics, strings.ReplaceAll(strings.ToLower(strings.TrimSpace(name)), " ", "-"))
 		}
 	}
-	rated := false
+	rated, placed := false, false
 	for i := range r.cases {
 		c := &r.cases[i]
 		if !c.holds(r.get(c.field)) {
@@ -784,6 +794,9 @@ func (r *row) alert(e *model.Event) model.Alert {
 		a.Tactics = append(a.Tactics, c.tactics...)
 		if c.severity != "" && !rated {
 			a.Severity, rated = c.severity, true
+		}
+		if c.subsystem != "" && !placed {
+			a.Subsystem, placed = c.subsystem, true
 		}
 	}
 	a.Techniques = unique(a.Techniques)
