@@ -1,0 +1,174 @@
+package sigma
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A slotted event is one whose field names are resolved, as an engine has them.
+type slotted struct {
+	src    LogSource
+	slots  []int
+	fields []Field
+}
+
+func resolve(set *Set, src LogSource, event []Field) slotted {
+	s := slotted{src: src, fields: event}
+	for _, f := range event {
+		slot := -1
+		for i, name := range set.Fields() {
+			if name == f.Name {
+				slot = i
+			}
+		}
+		s.slots = append(s.slots, slot)
+	}
+	return s
+}
+
+func benchMatch(b *testing.B, set *Set, events []slotted) {
+	b.Helper()
+	m := set.NewMatcher()
+	matches := 0
+	round := func(e *slotted) {
+		m.Reset()
+		for i, f := range e.fields {
+			m.Add(e.slots[i], f.Kind, f.Text)
+		}
+		matches += len(m.Match(e.src))
+	}
+	for i := range events {
+		round(&events[i]) // every buffer has its size
+	}
+	matches = 0
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		round(&events[n%len(events)])
+		n++
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(matches)/float64(n), "matches/event")
+	b.ReportMetric(float64(len(set.Rules())), "rules")
+}
+
+// madeRules are process rules of the usual form, made here.
+func madeRules(tb testing.TB, n int) *Set {
+	tb.Helper()
+	var rules []*Rule
+	for i := range n {
+		src := fmt.Sprintf(`title: Made %d
+logsource: {product: windows, category: process_creation}
+detection:
+  img:
+    - Image|endswith: '\tool%d.exe'
+    - OriginalFileName: 'TOOL%d.EXE'
+  cli:
+    CommandLine|contains|windash: ' -opt%d'
+  path:
+    CommandLine|contains|all: ['\dir%d\', 'http']
+  filter:
+    ParentImage|startswith: 'C:\Program Files\vendor%d\'
+  condition: img and 1 of (cli) and not filter
+`, i, i, i, i, i%50, i%20)
+		src = strings.Replace(src, "1 of (cli)", "(cli or path)", 1)
+		rs, err := Parse("made.yml", []byte(src))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		rules = append(rules, rs...)
+	}
+	set, err := Compile(rules)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+func madeEvents(set *Set) []slotted {
+	var out []slotted
+	for i := range 500 {
+		event := []Field{
+			{"EventID", Number, "1"},
+			{"Image", String, fmt.Sprintf(`C:\Windows\System32\tool%d.exe`, i*7)},
+			{"OriginalFileName", String, fmt.Sprintf("Tool%d.exe", i*7)},
+			{"CommandLine", String, fmt.Sprintf(`"C:\Windows\System32\tool%d.exe" /opt%d --out C:\Users\someone\AppData\Local\Temp\dir%d\file.dat http://example.com/a/b/c?d=%d`, i*7, i*7+i%3, i, i)},
+			{"ParentImage", String, `C:\Windows\explorer.exe`},
+			{"User", String, `CORP\someone`},
+			{"Hashes", String, "SHA256=9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"},
+		}
+		out = append(out, resolve(set, LogSource{"windows", "process_creation", "sysmon"}, event))
+	}
+	return out
+}
+
+func BenchmarkMatchMade(b *testing.B) {
+	set := madeRules(b, 2000)
+	benchMatch(b, set, madeEvents(set))
+}
+
+func BenchmarkMatchCampaign(b *testing.B) {
+	events, sources := campaignEvents(b)
+	_, rules, _ := parseAll(b, dataDir(b, "sigma_rules"))
+	set, _ := Compile(rules)
+	var all, process []slotted
+	for i, e := range events {
+		s := resolve(set, sources[i], e)
+		all = append(all, s)
+		if s.src.Category == "process_creation" {
+			process = append(process, s)
+		}
+	}
+	b.Run("sysmon", func(b *testing.B) { benchMatch(b, set, all) })
+	b.Run("process", func(b *testing.B) { benchMatch(b, set, process) })
+}
+
+func BenchmarkParse(b *testing.B) {
+	dir := dataDir(b, "sigma_rules")
+	src, err := os.ReadFile(filepath.Join(dir, "rules", "windows", "process_creation", "proc_creation_win_susp_image_missing.yml"))
+	if err != nil {
+		b.Skip(err)
+	}
+	b.SetBytes(int64(len(src)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse("x.yml", src); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCompile(b *testing.B) {
+	_, rules, _ := parseAll(b, dataDir(b, "sigma_rules"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if set, _ := Compile(rules); len(set.Rules()) == 0 {
+			b.Fatal("nothing compiled")
+		}
+	}
+	b.ReportMetric(float64(len(rules)), "rules")
+}
+
+// The steady state allocates nothing.
+func TestMatchDoesNotAllocate(t *testing.T) {
+	set := madeRules(t, 50)
+	events := madeEvents(set)
+	m := set.NewMatcher()
+	all := func() {
+		for i := range events {
+			e := &events[i]
+			m.Reset()
+			for k, f := range e.fields {
+				m.Add(e.slots[k], f.Kind, f.Text)
+			}
+			m.Match(e.src)
+		}
+	}
+	all()
+	if n := testing.AllocsPerRun(5, all); n != 0 {
+		t.Errorf("%v allocations for %d events", n, len(events))
+	}
+}
