@@ -17,4 +17,5 @@ func (r *Registry) Entities(e *model.Event) {
 // extractors says by product who knows an event's entities.
 var extractors = map[string]func(*model.Event){
 	"linux": linuxEntities,
+	"zeek":  zeekEntities,
 }
