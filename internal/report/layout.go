@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -14,17 +13,18 @@ import (
 const (
 	maxNodes   = 300 // the rest is counted in Graph.Hidden
 	maxEdges   = 900
-	maxLanes   = 24 // the last one gathers all others
-	maxSinks   = 12 // things one alert acts on
-	foldLeaves = 4  // so many or more like leaves of one node become one node
-	maxRows    = 5  // nodes above each other in one lane and column
+	maxLanes   = 24   // the last one gathers all others
+	maxSinks   = 12   // things one alert acts on
+	foldLeaves = 4    // so many or more like leaves of one node become one node
+	maxTitle   = 2000 // bytes of a tooltip
+	maxRows    = 5    // nodes above each other in one lane and column
 )
 
 // Sizes of the picture, in pixels.
 const (
 	nodeWidth  = 158
 	nodeHeight = 40
-	colWidth   = 206
+	colWidth   = 192
 	rowHeight  = 54
 	lanePad    = 12
 	laneHead   = 150
@@ -84,11 +84,22 @@ func LayoutGraph(inc *model.Incident, alerts map[string]*model.Alert) Graph {
 			}
 		}
 	}
+	moves := inc.Steps
 	for _, a := range inOrder(inc.Alerts, alerts) {
-		g.addAlert(a, step[a.ID])
+		n := step[a.ID]
+		var due []move
+		for ; len(moves) > 0 && moves[0].N <= n; moves = moves[1:] {
+			if m, ok := g.depart(&moves[0]); ok {
+				due = append(due, m)
+			}
+		}
+		g.addAlert(a, n)
+		g.arrive(due)
 	}
-	for i := range inc.Steps {
-		g.addMove(&inc.Steps[i])
+	for i := range moves {
+		if m, ok := g.depart(&moves[i]); ok {
+			g.arrive([]move{m})
+		}
 	}
 	g.markRoot(inc.Root)
 	g.fold()
@@ -113,10 +124,12 @@ func inOrder(ids []string, alerts map[string]*model.Alert) []*model.Alert {
 type sketch struct {
 	nodes []sketchNode
 	edges []Edge
-	index map[string]int    // entity key to node
-	edge  map[[2]int]int    // ends to edge
-	hosts map[string]bool   // values that are hosts
-	names map[string]string // entity key to what people call it
+	index map[string]int  // entity key to node
+	edge  map[[2]int]int  // ends to edge
+	hosts map[string]bool // values that are hosts
+	// reached says which nodes an edge leads to.
+	reached map[int]bool
+	names   map[string]string // entity key to what people call it
 	// hidden counts nodes that trim left out.
 	hidden int
 }
@@ -128,7 +141,7 @@ type sketchNode struct {
 }
 
 func newGraph(inc *model.Incident) *sketch {
-	g := &sketch{index: make(map[string]int), edge: make(map[[2]int]int), hosts: make(map[string]bool), names: make(map[string]string)}
+	g := &sketch{index: make(map[string]int), edge: make(map[[2]int]int), reached: make(map[int]bool), hosts: make(map[string]bool), names: make(map[string]string)}
 	for _, e := range inc.Entities {
 		if e.Type == model.Host {
 			g.hosts[e.Value] = true
@@ -171,7 +184,11 @@ func (g *sketch) addAlert(a *model.Alert, step int) {
 				continue
 			}
 			n := node(e)
-			link(n)
+			// An account's first programs are worth an edge; those that another program
+			// started hang below it already.
+			if last < 0 || t != model.Process || g.nodes[last].Type == model.Process || !g.reached[n] {
+				link(n)
+			}
 			last = n
 			process = process || t == model.Process
 			remote = remote || role == model.Src
@@ -226,15 +243,45 @@ func alertHost(a *model.Alert) string {
 	return a.Host
 }
 
-// addMove adds the way from host to host, or from an address to a host, that a
-// step says.
-func (g *sketch) addMove(s *model.Step) {
+// A move is a step from one host to another, waiting for what shows the arrival.
+type move struct {
+	from int // node it leaves from
+	size int // nodes there were when it left
+	step *model.Step
+}
+
+// depart starts the move that a step says, if any: from what was seen last on the
+// host it leaves.
+func (g *sketch) depart(s *model.Step) (move, bool) {
 	if s.From == "" || s.To == "" || s.From == s.To || !g.hosts[s.From] || !g.hosts[s.To] {
-		return
+		return move{}, false
 	}
-	from := g.node(model.Entity{Type: model.Host, Value: s.From}, "", "", s.N)
-	to := g.node(model.Entity{Type: model.Host, Value: s.To}, "", "", s.N)
-	g.link(from, to, s.Summary, true)
+	from := -1
+	for _, e := range g.edges { // the last program there that did something
+		if n := &g.nodes[e.From]; n.lane == laneHost+s.From && n.Type == model.Process && e.From > from {
+			from = e.From
+		}
+	}
+	if from < 0 {
+		from = g.node(model.Entity{Type: model.Host, Value: s.From}, "", "", 0)
+	}
+	return move{from, len(g.nodes), s}, true
+}
+
+// arrive ends moves at the first thing new on the host they lead to.
+func (g *sketch) arrive(due []move) {
+	for _, m := range due {
+		to := -1
+		for i := m.size; i < len(g.nodes) && to < 0; i++ {
+			if g.nodes[i].lane == laneHost+m.step.To {
+				to = i
+			}
+		}
+		if to < 0 {
+			to = g.node(model.Entity{Type: model.Host, Value: m.step.To}, "", "", m.step.N)
+		}
+		g.link(m.from, to, m.step.Summary, true)
+	}
 }
 
 // markRoot marks the node where it started, and adds it if nothing showed it.
@@ -341,41 +388,77 @@ func (g *sketch) link(from, to int, why string, move bool) {
 		return
 	}
 	g.edge[k] = len(g.edges)
+	g.reached[to] = true
 	g.edges = append(g.edges, Edge{From: from, To: to, Title: why, Count: 1, Move: move})
 }
 
-// fold makes one node of leaves that say the same: things of one type and lane
-// that the same nodes, and only those, act on, when they have one name or are many.
+// fold makes one node of those that say the same: first repeats, things of one
+// name and type that the same nodes lead to, again and again since folding makes
+// new repeats; then the leaves of one type of one node, where they are many.
 func (g *sketch) fold() {
-	out, in := make([]int, len(g.nodes)), make([]string, len(g.nodes))
+	for range 8 {
+		if !g.foldBy(2, func(n *sketchNode) string { return n.Label }, false) {
+			break
+		}
+	}
+	g.foldBy(foldLeaves, func(*sketchNode) string { return "" }, true)
+}
+
+// foldBy folds groups of at least size nodes that have type, lane, name and the
+// nodes before them in common, and reports whether there were any.
+func (g *sketch) foldBy(size int, name func(*sketchNode) string, leaves bool) bool {
+	out, in := make([]int, len(g.nodes)), make([][]int, len(g.nodes))
 	for _, e := range g.edges {
 		out[e.From]++
-		in[e.To] += strconv.Itoa(e.From) + ","
+		in[e.To] = append(in[e.To], e.From)
 	}
-	type group struct{ like, name string }
-	groups := make(map[group][]int)
-	var order []group
-	for pass := range 2 {
-		clear(groups)
-		order = order[:0]
-		for i := range g.nodes {
-			n := &g.nodes[i]
-			if n.gone || n.Root || out[i] > 0 || in[i] == "" || n.Type == model.Host {
-				continue
-			}
-			k := group{like: string(n.Type) + "\x00" + n.lane + "\x00" + in[i]}
-			if pass == 0 {
-				k.name = n.Label
-			}
-			if groups[k] == nil {
-				order = append(order, k)
-			}
-			groups[k] = append(groups[k], i)
+	groups := make(map[string][]int)
+	var order []string
+	for i := range g.nodes {
+		n := &g.nodes[i]
+		if n.gone || n.Root || len(in[i]) == 0 || n.Type == model.Host || (leaves && out[i] > 0) {
+			continue
 		}
-		for _, k := range order {
-			if m := groups[k]; len(m) >= 2 && (pass == 0 || len(m) >= foldLeaves) {
-				g.foldInto(m, pass == 1)
+		slices.Sort(in[i])
+		k := fmt.Sprint(n.Type, "\x00", n.lane, "\x00", name(n), "\x00", in[i])
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], i)
+	}
+	to := make(map[int]int)
+	for _, k := range order {
+		if m := groups[k]; len(m) >= size {
+			g.foldInto(m, leaves)
+			for _, i := range m[1:] {
+				to[i] = m[0]
 			}
+		}
+	}
+	if len(to) > 0 {
+		g.redirect(to)
+	}
+	return len(to) > 0
+}
+
+// redirect moves the ends of edges to the nodes that now stand for them.
+func (g *sketch) redirect(to map[int]int) {
+	old := g.edges
+	g.edges = nil
+	clear(g.edge)
+	for _, e := range old {
+		if i, ok := to[e.From]; ok {
+			e.From = i
+		}
+		if i, ok := to[e.To]; ok {
+			e.To = i
+		}
+		if i, ok := g.edge[[2]int{e.From, e.To}]; ok {
+			g.edges[i].Count += e.Count
+			g.edges[i].Move = g.edges[i].Move || e.Move
+		} else if e.From != e.To {
+			g.edge[[2]int{e.From, e.To}] = len(g.edges)
+			g.edges = append(g.edges, e)
 		}
 	}
 }
@@ -389,7 +472,10 @@ func (g *sketch) foldInto(members []int, rename bool) {
 		if n.Severity.Rank() > first.Severity.Rank() {
 			first.Severity = n.Severity
 		}
-		if k < 9 {
+		if n.Step > 0 && (first.Step == 0 || n.Step < first.Step) {
+			first.Step = n.Step
+		}
+		if k < 9 && len(first.Title) < maxTitle && first.Title != n.Title {
 			first.Title += "\n" + n.Title
 		}
 		n.gone = true
@@ -506,26 +592,20 @@ func (g *sketch) place() Graph {
 	return out
 }
 
-// byTime returns the nodes that are left, in order of first appearance, the
-// root first.
+// byTime returns the nodes that are left, in order of first appearance. A root
+// that nothing led to comes first, whenever it was noticed.
 func (g *sketch) byTime() []int {
-	var order []int
+	var first, order []int
 	for i := range g.nodes {
-		if !g.nodes[i].gone {
+		switch n := &g.nodes[i]; {
+		case n.gone:
+		case n.Root && !g.reached[i]:
+			first = append(first, i)
+		default:
 			order = append(order, i)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		x, y := g.nodes[a].Root, g.nodes[b].Root
-		switch {
-		case x && !y:
-			return -1
-		case y && !x:
-			return 1
-		}
-		return 0
-	})
-	return order
+	return append(first, order...)
 }
 
 // lanes returns the lanes in use: the outside, accounts, hosts in order of first

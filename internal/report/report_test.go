@@ -13,7 +13,7 @@ import (
 var save = flag.String("save", "", "folder to write the sample report into, in every format, to look at")
 
 func all(color bool) []Writer {
-	return []Writer{JSON(), Text(TextOptions{Color: color, Width: 110}, names), CSV(), Navigator()}
+	return []Writer{JSON(), Text(TextOptions{Color: color, Width: 110}, names), HTML(names), CSV(), Navigator()}
 }
 
 func render(t testing.TB, w Writer, r *model.Report) []byte {

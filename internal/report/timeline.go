@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/bits"
+	"strings"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -65,7 +66,7 @@ func LayoutTimeline(inc *model.Incident) Timeline {
 			gap := max(0, s.Time.Sub(steps[i-1].Time))
 			room := 2*markRadius + 6 + 5*bits.Len64(uint64(gap/time.Second))
 			if gap >= 30*time.Minute {
-				room = max(room, 2*tickSpace)
+				room = max(room, 5*tickSpace/2)
 				t.Ticks = append(t.Ticks, Tick{x + room/2, "+ " + span(gap), true})
 			}
 			x += room
@@ -81,7 +82,7 @@ func LayoutTimeline(inc *model.Incident) Timeline {
 			t.Lanes[l].Label = "others"
 		} else if !ok {
 			l = len(t.Lanes)
-			t.Lanes = append(t.Lanes, Lane{Label: name, Y: axisHeight + l*bandHeight, Height: bandHeight})
+			t.Lanes = append(t.Lanes, Lane{Label: laneName(name), Y: axisHeight + l*bandHeight, Height: bandHeight})
 		}
 		lane[name] = l
 		at[s.N] = len(t.Marks)
@@ -95,6 +96,14 @@ func LayoutTimeline(inc *model.Incident) Timeline {
 	t.Width = x + 60
 	t.Height = axisHeight + len(t.Lanes)*bandHeight
 	return t
+}
+
+// laneName shortens an ARN to its last part; other names are short.
+func laneName(s string) string {
+	if strings.HasPrefix(s, "arn:") {
+		return baseName(s)
+	}
+	return s
 }
 
 // arcPath bows upwards inside a lane and swings from lane to lane.
