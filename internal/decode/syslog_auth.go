@@ -112,7 +112,10 @@ func (l *syslogLine) is(a model.Act, code string) { l.e.Act, l.e.Code = a, code 
 // from sets the remote end from "1.2.3.4 port 22 ssh2" or "1.2.3.4".
 func (l *syslogLine) from(s string) {
 	ip, rest, _ := strings.Cut(s, " ")
-	l.set(model.FRemoteIp, strings.Trim(ip, "[](),:"))
+	if ip = strings.Trim(ip, "[](),"); !strings.HasSuffix(ip, "::") {
+		ip = strings.TrimSuffix(ip, ":") // "Received disconnect from 1.2.3.4: 11: ..." of old sshd
+	}
+	l.set(model.FRemoteIp, ip)
 	if rest, ok := strings.CutPrefix(rest, "port "); ok {
 		if _, n := number(rest, 5); n > 0 {
 			l.b.Slot(l.f.remotePort, model.Number, rest[:n])
