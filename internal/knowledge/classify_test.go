@@ -214,6 +214,13 @@ func TestEveryAlertTypeClassifies(t *testing.T) {
 	}
 }
 
+func BenchmarkClassify(b *testing.B) {
+	tags := []string{"attack.defense-evasion", "attack.t1562.001", "attack.execution"}
+	for b.Loop() {
+		Classify(&model.Alert{Tags: tags})
+	}
+}
+
 func FuzzClassify(f *testing.F) {
 	f.Add("intent", `["Persistence"]`, "attack.t1110", "Brute force", "10.0.0.1")
 	f.Add("AlertType", "KV_PutGetAnomaly", "", "", "::ffff:198.51.100.7")

@@ -1,6 +1,10 @@
 package knowledge
 
-import "github.com/catena-sec/catena/internal/model"
+import (
+	"sync"
+
+	"github.com/catena-sec/catena/internal/model"
+)
 
 // A View is what one tactic means in the three other vocabularies.
 type View struct {
@@ -19,7 +23,9 @@ type View struct {
 // Views returns the mapping of every tactic, in the order of the matrix. There is
 // no official one: Defender's intents correspond by name, stages and cloud steps
 // are our reading, with the reason beside each.
-func Views() []View {
+func Views() []View { return append([]View(nil), views()...) }
+
+var views = sync.OnceValue(func() []View {
 	return []View{
 		{Reconnaissance, model.IntentPreAttack, model.StageReconnaissance, model.StepExposure, model.StepExposure, false,
 			"looking for a way in happens before the first resource is entered"},
@@ -52,7 +58,7 @@ func Views() []View {
 		{Impact, model.IntentImpact, model.StageDenialOfService, model.StepActions, model.StepActions, false,
 			"availability or integrity is harmed"},
 	}
-}
+})
 
 // ViewOf returns the view of a tactic, by any word Tactic understands.
 func ViewOf(tactic string) (View, bool) {
@@ -60,7 +66,7 @@ func ViewOf(tactic string) (View, bool) {
 	if !ok {
 		return View{}, false
 	}
-	return Views()[t.Order], true
+	return views()[t.Order], true
 }
 
 // IntentOf returns Defender's intent for a tactic, Unknown for none.

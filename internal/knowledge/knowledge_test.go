@@ -1,8 +1,10 @@
 package knowledge
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -45,13 +47,17 @@ func TestTablesAreComplete(t *testing.T) {
 	}
 }
 
-// The tables must be what the generator makes of the facts.
-func TestTablesAreOfThisVersion(t *testing.T) {
-	dir := os.Getenv("CATENA_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
+// dataDir is where the evidence and facts stand that are not part of the project.
+func dataDir() string {
+	if dir := os.Getenv("CATENA_DATA"); dir != "" {
+		return dir
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, "attack", "techniques.json"))
+	return filepath.Join("..", "..", "..", "shared", "data")
+}
+
+// The facts the tables are made of must be of the version we say.
+func TestTablesAreOfThisVersion(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(dataDir(), "attack", "techniques.json"))
 	if err != nil {
 		t.Skipf("the facts are absent: %v", err)
 	}
@@ -119,6 +125,41 @@ func TestFromTags(t *testing.T) {
 		if got := strings.Join(tactics, " "); got != c.tactics {
 			t.Errorf("%s: tactics %q, want %q", c.tags, got, c.tactics)
 		}
+	}
+}
+
+// Every ATT&CK tag that public rules carry must mean something, in whichever of
+// the last versions of ATT&CK it was written.
+func TestTagsOfPublicRules(t *testing.T) {
+	root := filepath.Join(dataDir(), "sigma_rules")
+	if _, err := os.Stat(root); err != nil {
+		t.Skipf("the rules are absent: %v", err)
+	}
+	tag := regexp.MustCompile(`(?m)^\s+- (attack\.[^\s#]+)`)
+	read, lost := 0, map[string]int{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yml" {
+			return err
+		}
+		rule, err := os.ReadFile(path)
+		for _, m := range tag.FindAllSubmatch(rule, -1) {
+			word := string(m[1])
+			if strings.HasPrefix(word, "attack.g") || strings.HasPrefix(word, "attack.s0") || strings.HasPrefix(word, "attack.s1") {
+				continue // groups and software
+			}
+			read++
+			if techniques, tactics := FromTags([]string{word}); len(techniques)+len(tactics) == 0 {
+				lost[word]++
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d tags read, not understood: %v", read, lost)
+	if len(lost)*1000 > read {
+		t.Errorf("not understood: %v", lost)
 	}
 }
 
