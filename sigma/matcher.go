@@ -199,6 +199,9 @@ func (m *Matcher) look(f *fieldPlan, st *planState, v *value) {
 		if f.parts != nil {
 			scan(f.parts, st, m.buf)
 		}
+		if f.foreign != nil {
+			scan(f.foreign, st, m.buf)
+		}
 		return
 	}
 	if len(v.text) < len(f.exactLen) && f.exactLen[len(v.text)] {

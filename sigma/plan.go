@@ -53,7 +53,8 @@ type fieldPlan struct {
 	exact    map[string][]int32 // folded value -> predicates hit
 	exactLen []bool             // lengths of its keys: most values need no look-up
 	number   map[string][]int32 // canonical number -> predicates hit
-	parts    *automaton
+	parts    *automaton         // literals of ASCII; nil if none
+	foreign  *automaton         // the others, which text of ASCII cannot have
 	some     []int32 // predicates hit by every value that is not null
 	exist    []int32 // predicates hit by every value
 }
@@ -221,9 +222,15 @@ func (b *planner) finish() *plan {
 			}
 			f.exactLen[len(text)] = true
 		}
-		if lits := b.lits[slot]; len(lits) > 0 {
-			f.parts = b.automaton(lits)
+		var ascii, foreign []literal
+		for _, l := range b.lits[slot] {
+			if isASCII(l.text) {
+				ascii = append(ascii, l)
+			} else {
+				foreign = append(foreign, l)
+			}
 		}
+		f.parts, f.foreign = b.automaton(ascii), b.automaton(foreign)
 	}
 	b.triggers = make([][]int32, len(b.preds))
 	weigh := weigher{plan: &b.plan, known: make([]needed, len(b.nodes))}
@@ -242,9 +249,12 @@ func (b *planner) finish() *plan {
 	return &b.plan
 }
 
-// automaton builds the machine of a field, with literals cut where it would grow
-// out of bounds; what a cut literal finds is checked.
+// automaton builds the machine of a field, nil without literals. Long literals are
+// cut, the more the larger it would grow; what a cut literal finds is checked.
 func (b *planner) automaton(lits []literal) *automaton {
+	if len(lits) == 0 {
+		return nil
+	}
 	byText := func(x, y literal) int {
 		return cmp.Or(cmp.Compare(x.text, y.text), cmp.Compare(x.pred, y.pred))
 	}
