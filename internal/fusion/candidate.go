@@ -1,0 +1,340 @@
+package fusion
+
+import (
+	"math"
+	"sort"
+	"time"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// A candidate is a campaign that is suspected: one meta or several. Once its score
+// reaches the threshold it is an incident.
+type candidate struct {
+	n        int // order of birth
+	seed     *meta
+	metas    []*meta
+	into     *candidate // what it was merged into
+	gone     bool
+	raised   bool
+	direct   bool // raised by one alert
+	first    time.Time
+	last     time.Time
+	raw      float64
+	score    float64
+	judged   float64 // score when it was last held against others
+	aliases  []string
+	tactics  map[string]bool
+	late     bool // holds a tactic from late in an attack
+	subjects map[model.EntityKey]int
+	groups   map[groupKey]int
+	// Its share of the rates, to be left out of them.
+	rules    map[ruleAt]int
+	levels   map[levelAt]int
+	own      map[doing]int
+	carriers map[model.EntityKey]int
+	who      map[who]bool
+	lastOf   map[model.EntityKey]*meta // last meta that carries an entity
+	ended    bool                      // waits to count in its actor's history
+	spawn    float64                   // highest score
+}
+
+type groupKey struct {
+	subject model.EntityKey
+	word    string // tactic, or rule
+	rule    bool
+}
+
+func (c *candidate) id() string { return model.IncidentID(c.seed.alerts[0].ID) }
+
+// top follows merges to the candidate that survived; nil stays nil.
+func (c *candidate) top() *candidate {
+	for c != nil && c.into != nil {
+		c = c.into
+	}
+	return c
+}
+
+func (c *candidate) carriersOf(k model.EntityKey) int { return c.carriers[k] }
+func (c *candidate) principals() int                  { return len(c.who) }
+
+// lastWith returns the last meta of c that carries k.
+func (c *candidate) lastWith(k model.EntityKey) *meta {
+	if c.lastOf != nil {
+		return c.lastOf[k]
+	}
+	for i := len(c.metas) - 1; i >= 0; i-- {
+		if c.metas[i].has(k) {
+			return c.metas[i]
+		}
+	}
+	return nil
+}
+
+// count takes m into the tables of c; they are made with the second meta, since
+// most candidates stay alone.
+func (c *candidate) count(m *meta) {
+	if len(c.metas) == 0 {
+		c.metas = append(c.metas, m)
+		c.tally(m)
+		return
+	}
+	if c.lastOf == nil {
+		c.lastOf = map[model.EntityKey]*meta{}
+		for _, x := range c.metas {
+			c.remember(x)
+		}
+	}
+	c.metas = append(c.metas, m)
+	c.remember(m)
+	c.tally(m)
+}
+
+func (c *candidate) remember(m *meta) {
+	for i := range m.pivots {
+		k := m.pivots[i].key
+		if o := c.lastOf[k]; o == nil || m.first.After(o.first) {
+			c.lastOf[k] = m
+		}
+	}
+}
+
+func (c *candidate) tally(m *meta) {
+	if c.tactics == nil {
+		c.tactics, c.subjects, c.groups = map[string]bool{}, map[model.EntityKey]int{}, map[groupKey]int{}
+		c.rules, c.levels = map[ruleAt]int{}, map[levelAt]int{}
+		c.own, c.carriers, c.who = map[doing]int{}, map[model.EntityKey]int{}, map[who]bool{}
+	}
+	if m.fresh {
+		c.rules[ruleAt{m.rule(), m.subject}]++
+		c.levels[levelAt{m.level, m.subject}]++
+		if m.acted() {
+			c.own[doing{m.rule(), 0, m.subject, m.principal}]++
+			c.own[doing{"", m.level, m.subject, m.principal}]++
+		}
+	}
+	c.who[who{m.subject, m.principal}] = true
+	for i := range m.pivots {
+		if i < len(m.carries) && m.carries[i] {
+			c.carriers[m.pivots[i].key]++
+		}
+	}
+	c.subjects[m.subject]++
+	c.groups[groupKey{m.subject, m.rule(), true}]++
+	c.groups[groupKey{word: m.rule(), rule: true}]++
+	for _, t := range m.alerts[0].Tactics {
+		c.tactics[t] = true
+		c.late = c.late || lateTactic(t)
+	}
+	c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]++
+	c.extend(m)
+}
+
+func (c *candidate) extend(m *meta) {
+	if c.first.IsZero() || m.first.Before(c.first) {
+		c.first = m.first
+	}
+	// What only repeats does not keep a campaign awake.
+	if m.rep <= 1 && m.last.After(c.last) || c.last.IsZero() {
+		c.last = m.last
+	}
+}
+
+func tacticOf(m *meta) string {
+	if t := m.alerts[0].Tactics; len(t) > 0 {
+		return t[0]
+	}
+	return ""
+}
+
+func lateTactic(t string) bool {
+	switch t {
+	case "exfiltration", "impact", "collection", "lateral-movement", "credential-access":
+		return true
+	}
+	return false
+}
+
+func earlyTactic(t string) bool {
+	return t == "reconnaissance" || t == "resource-development" || t == "initial-access"
+}
+
+// worth discounts what m brings for what c holds already: each further alert of
+// one tactic on one subject, and of one rule, says less.
+func (c *candidate) worth(m *meta, bits float64) float64 {
+	g := c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]
+	r := c.groups[groupKey{word: m.rule(), rule: true}]
+	gain := bits * math.Pow(.8, float64(g)) * math.Pow(.8, float64(r))
+	if c.groups[groupKey{m.subject, m.rule(), true}] > 0 {
+		gain *= .2
+	}
+	return gain
+}
+
+// breadth rewards several tactics.
+func (c *candidate) breadth() float64 {
+	switch len(c.tactics) {
+	case 0:
+		return .4
+	case 1:
+		return .6
+	case 2:
+		return .8
+	case 3:
+		return 1
+	}
+	return 1.15
+}
+
+// attach makes m a member of c through a link to parent, nil for the seed.
+func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
+	m.cand, m.parent = c, parent
+	m.rep = c.groups[groupKey{m.subject, m.rule(), true}] + 1
+	if parent != nil {
+		m.via, m.bits, m.terms, m.others = l.via, l.bits, l.terms, l.others
+		m.full = l.gain
+		m.gain = c.worth(m, l.gain)
+	} else {
+		b := e.rates.of(m, nil)
+		m.full = max(0, seedBits[m.level]-2*math.Log2(1+float64(b.fired)))
+		m.gain = m.full
+	}
+	if c.seed == nil {
+		c.seed = m
+	}
+	c.count(m)
+	c.raw += m.gain
+	e.rescore(c, m)
+}
+
+// rescore brings the score up to date and raises c when it is high enough.
+func (e *Engine) rescore(c *candidate, m *meta) {
+	c.score = c.raw * c.breadth()
+	if e.live { // in the first hours nothing is known and everything surprises
+		age := e.now.Sub(e.begin).Hours()
+		c.score /= 1 + 1.5*math.Exp2(-age/12)
+	}
+	c.spawn = max(c.spawn, c.score)
+	theta := e.opt.Threshold
+	enough := c.score >= theta
+	if m.level == 4 && m.gain >= seedBits[4] && m.parent == nil {
+		c.direct, enough = true, true // a critical rule that fired just here is enough alone
+	}
+	if c.score >= 8 && !c.ended {
+		c.ended = true
+		e.ended = append(e.ended, c)
+	}
+	if c.raised {
+		e.changed(c, Grown, m.alerts[0].ID)
+		return
+	}
+	if !enough || e.routine(c) {
+		return
+	}
+	c.raised = true
+	e.changed(c, Raised, m.alerts[0].ID)
+}
+
+// An actor is the history of a user whose work looks like an attack now and then.
+type actor struct {
+	times int
+	most  float64
+}
+
+// routine says whether one user dominates c whose earlier work scored as high: it
+// then has to exceed that by a good part.
+func (e *Engine) routine(c *candidate) bool {
+	if c.direct {
+		return false
+	}
+	rest := e.ended[:0]
+	for _, o := range e.ended {
+		if o.into != nil || o.gone {
+			continue
+		}
+		if !o.last.Before(e.now.Add(-6 * time.Hour)) {
+			rest = append(rest, o)
+			continue
+		}
+		if u := o.dominator(); u.Value != "" {
+			a := e.actors[u]
+			if a == nil {
+				a = &actor{}
+				e.actors[u] = a
+			}
+			a.times++
+			a.most = max(a.most, o.spawn)
+		}
+	}
+	e.ended = rest
+	u := c.dominator()
+	if u.Value == "" {
+		return false
+	}
+	a := e.actors[u]
+	return a != nil && a.times >= 2 && c.score < 1.3*a.most
+}
+
+// dominator is the user whom at least six of ten members carry.
+func (c *candidate) dominator() model.EntityKey {
+	counts := map[model.EntityKey]int{}
+	for _, m := range c.metas {
+		for i := range m.pivots {
+			if m.pivots[i].key.Type == model.User {
+				counts[m.pivots[i].key]++
+			}
+		}
+	}
+	var best model.EntityKey
+	for k, n := range counts {
+		if n > counts[best] || (n == counts[best] && k.Less(best)) {
+			best = k
+		}
+	}
+	if counts[best]*10 < len(c.metas)*6 {
+		return model.EntityKey{}
+	}
+	return best
+}
+
+// merge joins two candidates through the link from a member of one to a member of
+// the other. The raised one survives, else the older.
+func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
+	a, b = a.top(), b.top()
+	if a == b {
+		return a
+	}
+	if b.raised && !a.raised || a.raised == b.raised && b.n < a.n {
+		a, b, from, to = b, a, to, from
+	}
+	members := append([]*meta(nil), b.metas...)
+	sort.SliceStable(members, func(i, j int) bool { return members[i].n < members[j].n })
+	b.into = a
+	if b.raised && e.live {
+		e.changes = append(e.changes, Change{Incident: b.id(), Kind: Merged, Alert: to.alerts[0].ID, Into: a.id()})
+	}
+	a.aliases = append(append(a.aliases, b.id()), b.aliases...)
+	e.reroot(to, from, l)
+	for _, m := range members {
+		m.cand = a
+		m.rep = a.groups[groupKey{m.subject, m.rule(), true}] + 1
+		m.gain = a.worth(m, m.full)
+		a.count(m)
+		a.raw += m.gain
+		e.rescore(a, m)
+	}
+	a.direct = a.direct || b.direct
+	b.metas = nil
+	return a
+}
+
+// reroot turns the links on the way from m up to its seed around, so that m hangs
+// on parent and every member of its tree keeps a link.
+func (e *Engine) reroot(m, parent *meta, l link) {
+	for m != nil {
+		up, old := m.parent, link{via: m.via, bits: m.bits, terms: m.terms, others: m.others}
+		m.parent, m.via, m.bits, m.terms, m.others = parent, l.via, l.bits, l.terms, l.others
+		m.full = max(m.full, l.gain)
+		parent, m, l = m, up, old
+	}
+}

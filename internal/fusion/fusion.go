@@ -1,0 +1,307 @@
+// Package fusion makes incidents of alerts. It treats correlation as attribution:
+// an alert is either background, or it comes from a campaign already suspected,
+// and it joins the campaign when that explains it better. Both explanations are
+// rates, so the comparison is in bits:
+//
+//	bits = log2 rate of the campaign at that distance in time
+//	     + log2 fidelity of the rule and weak prior of its tactic
+//	     - log2 background rate of the rule at that place
+//	     - log2 chance that a background alert carries what both share
+//
+// What fires everywhere, and what everything carries, gives few bits and so glues
+// nothing. Every member but the seed has a link that says why, with these terms.
+//
+// The package is a pure fold: no clock, no randomness, no order of a map. Run
+// judges evidence that is complete, taking the rates from the evidence itself;
+// Add folds one alert at a time and learns as it goes.
+package fusion
+
+import (
+	"math"
+	"sort"
+	"time"
+
+	"github.com/catena-sec/catena/internal/graph"
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// Options set up an Engine; a zero field means its default.
+type Options struct {
+	// Memory resolves identities and what stands behind them. Run takes its own.
+	Memory *graph.Memory
+	// Threshold is how many bits make an incident (12).
+	Threshold float64
+	// Priors are measured background rates by rule id, per day and host. They
+	// replace the prior of the rule's level.
+	Priors map[string]float64
+	// MaxMetas bounds how many deduplicated alerts Add keeps (1,000,000); the
+	// oldest outside of raised incidents are forgotten first.
+	MaxMetas int
+}
+
+// Tier says how firmly a member belongs.
+type Tier string
+
+// The tiers: core members make the incident; context is weakly linked or says
+// little, and is shown beside it.
+const (
+	Core    Tier = "core"
+	Context Tier = "context"
+)
+
+// A Member is an alert of an incident.
+type Member struct {
+	Alert *model.Alert
+	Tier  Tier
+	Gain  float64 // bits it adds to the score
+}
+
+// A Result is one incident, or with Raised false one that almost was.
+type Result struct {
+	ID         string       // model.IncidentID of Seed
+	Seed       string       // id of the alert it began with
+	Members    []Member     // by time, then id
+	Links      []model.Link // one for every alert but the seed
+	ScoreTerms []model.Term
+	Bits       float64
+	Score      int // 0..100
+	Severity   model.Severity
+	Raised     bool
+	First      time.Time
+	Last       time.Time
+	Aliases    []string // ids of incidents that were merged into it
+}
+
+// A Change is what one alert did to an incident.
+type Change struct {
+	Incident string
+	Kind     ChangeKind
+	Alert    string // the alert that did it
+	Into     string // for Merged: the incident that survives
+}
+
+// ChangeKind is how an incident changed.
+type ChangeKind string
+
+// The changes.
+const (
+	Raised ChangeKind = "raised"
+	Grown  ChangeKind = "grown"
+	Merged ChangeKind = "merged"
+)
+
+// Engine is one fold. It is not safe for concurrent use.
+type Engine struct {
+	opt     Options
+	mem     *graph.Memory
+	rates   *rates
+	dedup   dedup
+	metas   []*meta
+	cands   []*candidate
+	index   map[model.EntityKey]*ring
+	actors  map[model.EntityKey]*actor
+	ended   []*candidate // dominated by one user, waiting to count against him
+	seen    map[string]bool
+	changes []Change
+	live    bool
+	now     time.Time
+	begin   time.Time
+	lag     int // metas learnt so far
+}
+
+// New returns an engine without memory of alerts.
+func New(o Options) *Engine {
+	if o.Threshold <= 0 {
+		o.Threshold = 12
+	}
+	if o.MaxMetas <= 0 {
+		o.MaxMetas = 1_000_000
+	}
+	e := &Engine{opt: o, mem: o.Memory}
+	if e.mem == nil {
+		e.mem = graph.New(graph.Options{})
+	}
+	e.reset()
+	return e
+}
+
+func (e *Engine) reset() {
+	e.rates = newRates(e.opt.Priors)
+	e.dedup = newDedup()
+	e.metas, e.seen = nil, map[string]bool{}
+	e.restart()
+}
+
+// restart forgets what was fused but not the alerts.
+func (e *Engine) restart() {
+	e.cands, e.ended, e.changes = nil, nil, nil
+	e.index = map[model.EntityKey]*ring{}
+	e.actors = map[model.EntityKey]*actor{}
+	e.now, e.lag = time.Time{}, 0
+}
+
+// Run fuses complete evidence: alerts in any order and what memory knows of the
+// acts around them. It looks twice: first with rates of all of the evidence, then
+// without what turned out to be an attack, so that an attack that fills a short
+// capture is not taken for the way things are there. The worst come first;
+// those not raised follow the raised ones and have at least half of the bits.
+func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
+	e.reset()
+	if mem != nil {
+		e.mem = mem
+	}
+	e.live = false
+	sorted := append([]*model.Alert(nil), alerts...)
+	sort.SliceStable(sorted, func(i, j int) bool { return before(sorted[i], sorted[j]) })
+	for _, a := range sorted {
+		if a == nil || e.seen[a.ID] {
+			continue
+		}
+		e.seen[a.ID] = true
+		if m, isNew := e.dedup.offer(a, e.describe(a)); isNew {
+			m.n = len(e.metas)
+			e.metas = append(e.metas, m)
+		}
+	}
+	if len(e.metas) > 0 {
+		e.begin = e.metas[0].first
+	}
+	e.rates.measure(e.metas, nil)
+	e.fold()
+	e.rates.measure(e.metas, quarantined)
+	e.restart()
+	e.fold()
+	return e.Incidents()
+}
+
+// quarantined says whether a meta stays out of the rates: it belongs to an
+// incident, and is not the same thing over and over.
+func quarantined(m *meta) bool { return m.cand != nil && m.cand.top().raised && m.rep <= maxQuarantine }
+
+func (e *Engine) fold() {
+	for _, m := range e.metas {
+		m.unlink()
+	}
+	for _, m := range e.metas {
+		e.now = m.first
+		e.judge(m)
+	}
+	e.settle()
+}
+
+// Add folds one alert and returns what changed. Alerts come roughly in the order
+// of their time; one whose id was seen does nothing.
+func (e *Engine) Add(a *model.Alert) []Change {
+	if a == nil || e.seen[a.ID] {
+		return nil
+	}
+	e.live = true
+	e.seen[a.ID] = true
+	e.changes = nil
+	if e.begin.IsZero() {
+		e.begin = a.Time
+	}
+	if a.Time.After(e.now) {
+		e.now = a.Time
+	}
+	m, isNew := e.dedup.offer(a, e.describe(a))
+	if !isNew {
+		if c := m.cand.top(); c != nil && c.raised {
+			c.extend(m)
+			e.changed(c, Grown, a.ID)
+		}
+		return e.changes
+	}
+	m.n = len(e.metas)
+	e.metas = append(e.metas, m)
+	e.learn()
+	e.rates.cold = 50 * math.Exp2(-e.now.Sub(e.begin).Hours()/6)
+	e.judge(m)
+	if c := m.cand.top(); c.raised {
+		e.backfill(c)
+		e.join(c)
+	}
+	if len(e.metas) > e.opt.MaxMetas {
+		e.forget()
+	}
+	return e.changes
+}
+
+func (e *Engine) changed(c *candidate, k ChangeKind, alert string) {
+	if !e.live {
+		return
+	}
+	id := c.id()
+	for i := range e.changes {
+		if e.changes[i].Incident == id && e.changes[i].Kind != Merged {
+			if k == Raised {
+				e.changes[i].Kind = k
+			}
+			return
+		}
+	}
+	e.changes = append(e.changes, Change{Incident: id, Kind: k, Alert: alert})
+}
+
+// learnLag is how long an alert waits before it counts as background, so that an
+// attack does not teach the engine that it is normal before it is recognised.
+const learnLag = 15 * time.Minute
+
+func (e *Engine) learn() {
+	for ; e.lag < len(e.metas) && e.metas[e.lag].first.Before(e.now.Add(-learnLag)); e.lag++ {
+		m := e.metas[e.lag]
+		// What is held back from the first day on never becomes known, and what is
+		// not known draws in more of its kind: nothing is held back before a day.
+		if m.first.Sub(e.begin) >= 24*time.Hour && quarantined(m) {
+			continue
+		}
+		e.rates.add(m)
+	}
+}
+
+// forget drops the older half of the metas that are in no raised incident.
+func (e *Engine) forget() {
+	kept := make([]*meta, 0, len(e.metas)/2)
+	lag := 0
+	for i, m := range e.metas {
+		if i < len(e.metas)/2 && !m.cand.top().raised {
+			for _, a := range m.alerts {
+				delete(e.seen, a.ID)
+			}
+			e.dedup.close(m)
+			m.gone = true
+			m.cand.top().gone = true
+			continue
+		}
+		if i < e.lag {
+			lag++
+		}
+		m.n = len(kept)
+		kept = append(kept, m)
+	}
+	e.metas, e.lag = kept, lag
+	live := e.cands[:0]
+	for _, c := range e.cands {
+		if c.into == nil && !c.gone {
+			live = append(live, c)
+		}
+	}
+	clear(e.cands[len(live):])
+	e.cands = live
+	for k, r := range e.index {
+		if r.prune(); len(r.list) == 0 {
+			delete(e.index, k)
+		}
+	}
+}
+
+// before orders alerts by time, then id.
+func before(a, b *model.Alert) bool {
+	if a == nil || b == nil {
+		return a != nil
+	}
+	if !a.Time.Equal(b.Time) {
+		return a.Time.Before(b.Time)
+	}
+	return a.ID < b.ID
+}

@@ -1,0 +1,456 @@
+package fusion
+
+import (
+	"math"
+	"sort"
+	"time"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// terms are the parts of a link's bits.
+type terms struct {
+	time, entity, fidelity, stage, background, cluster float64
+}
+
+// A link is the case for m belonging to a campaign.
+type link struct {
+	via    pivot
+	bits   float64 // against independent background
+	gain   float64 // against the likelier of that and harmless work, before discounts
+	terms  terms
+	others int
+}
+
+// Thresholds of links, in bits.
+const (
+	linkMost  = 8.0 // for a campaign that nothing else speaks for
+	linkLeast = 5.0 // for one that is proven
+	linkWide  = 8.0 // when only the place is shared
+	mergeBits = 8.0 // for a second campaign that the same alert fits
+	backBits  = 4.0 // for what came before a campaign was raised
+	joinBits  = 6.0 // for a candidate as a whole
+	gainMost  = 12.0
+	maxWindow = 4 * 24 * time.Hour
+	backReach = 48 * time.Hour
+)
+
+// consider weighs the link of m to member o of c through v.
+func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
+	dt := m.first.Sub(o.last)
+	if dt < 0 {
+		dt = max(o.first.Sub(m.last), 0)
+	}
+	rate := rho(dt, len(c.subjects))
+	share := .5
+	if m.subject != o.subject {
+		share = .4
+	}
+	b := e.rates.of(m, c)
+	p, others := e.chance(v, m, c)
+	if v.class == shared && p > hubShare {
+		return link{bits: math.Inf(-1)}
+	}
+	w := fidelity[m.level]
+	if len(m.alerts[0].Techniques) == 0 && len(m.alerts[0].Tactics) == 0 {
+		w /= 2
+	}
+	t := terms{
+		time:       math.Log2(rate * share),
+		entity:     -math.Log2(p),
+		fidelity:   math.Log2(w),
+		stage:      stage(m, c),
+		background: -math.Log2(b.rule * ruleKinds),
+	}
+	l := link{via: *v, others: others}
+	l.bits = t.time + t.entity + t.fidelity + t.stage + t.background
+	// Harmless work that starts also goes on, at the same place and hands: its
+	// rate stands beside the background's, and what is shared does not count.
+	busy := t.time + t.fidelity + t.stage - math.Log2(clusterRate[m.level]+b.rule*ruleKinds)
+	l.gain = min(max(min(l.bits-linkLeast+1, busy), 0), gainMost)
+	t.cluster = min(l.gain-l.bits, 0)
+	l.terms = t
+	return l
+}
+
+// stage is a weak prior of at most one bit: attacks widen to new tactics, and
+// seldom return to the door once they are inside. Order decides nothing.
+func stage(m *meta, c *candidate) float64 {
+	tactics := m.alerts[0].Tactics
+	if len(tactics) == 0 {
+		return 0
+	}
+	fresh, early := false, true
+	for _, t := range tactics {
+		fresh = fresh || !c.tactics[t]
+		early = early && earlyTactic(t)
+	}
+	if early && c.late {
+		return -1
+	}
+	if fresh {
+		return .5
+	}
+	return 0
+}
+
+// threshold is what a link needs: less, the more speaks for the campaign already.
+func threshold(v class, candidates int, score float64) float64 {
+	th := max(linkLeast, linkMost+.5*math.Log2(float64(max(candidates, 1)))-.3*score)
+	if v == wide {
+		th = max(th, linkWide)
+	}
+	return th
+}
+
+// A ring holds the campaigns that last carried an entity, each with its last meta
+// that does.
+type ring struct {
+	list []*candidate
+	all  []*meta // recent metas, for looking back
+}
+
+const (
+	ringSize = 12
+	ringBack = 256
+)
+
+func (r *ring) prune() {
+	list := r.list[:0]
+	for _, c := range r.list {
+		if c = c.top(); !c.gone && !has(list, c) {
+			list = append(list, c)
+		}
+	}
+	clear(r.list[len(list):])
+	r.list = list
+	all := r.all[:0]
+	for _, m := range r.all {
+		if !m.gone {
+			all = append(all, m)
+		}
+	}
+	clear(r.all[len(all):])
+	r.all = all
+}
+
+func has(l []*candidate, c *candidate) bool {
+	for _, x := range l {
+		if x == c {
+			return true
+		}
+	}
+	return false
+}
+
+// push notes that c carries the entity through m. A full ring lets the least of
+// its older half go, so that a busy place does not push an attack out.
+func (r *ring) push(c *candidate, m *meta) {
+	if len(r.all) >= ringBack {
+		r.all = append(r.all[:0], r.all[ringBack/4:]...)
+	}
+	r.all = append(r.all, m)
+	for i, x := range r.list {
+		if x == c {
+			r.list = append(append(r.list[:i], r.list[i+1:]...), c)
+			return
+		}
+	}
+	if len(r.list) >= ringSize {
+		r.prune()
+	}
+	if len(r.list) >= ringSize {
+		least := 0
+		for i := 1; i < len(r.list)/2; i++ {
+			if r.list[i].score < r.list[least].score {
+				least = i
+			}
+		}
+		r.list = append(r.list[:least], r.list[least+1:]...)
+	}
+	r.list = append(r.list, c)
+}
+
+type offer struct {
+	c    *candidate
+	o    *meta
+	link link
+}
+
+// judge lets m join the campaign that explains it best, joins campaigns that it
+// fits alike, or makes it the seed of a new one.
+func (e *Engine) judge(m *meta) {
+	var offers []offer
+	for i := range m.pivots {
+		v := &m.pivots[i]
+		r := e.index[v.key]
+		if r == nil {
+			continue
+		}
+		for _, c := range r.list {
+			c = c.top()
+			if c.gone || len(c.metas) == 0 {
+				continue
+			}
+			o := c.lastWith(v.key)
+			if o == nil || o == m || m.first.Sub(o.last) > maxWindow {
+				continue
+			}
+			l := e.consider(m, o, c, v)
+			at := -1
+			for j := range offers {
+				if offers[j].c == c {
+					at = j
+				}
+			}
+			switch {
+			case at < 0:
+				offers = append(offers, offer{c, o, l})
+			case l.bits > offers[at].link.bits:
+				offers[at] = offer{c, o, l}
+			}
+		}
+	}
+	sort.SliceStable(offers, func(i, j int) bool {
+		a, b := &offers[i], &offers[j]
+		if a.link.bits != b.link.bits {
+			return a.link.bits > b.link.bits
+		}
+		return a.c.n < b.c.n
+	})
+	total := len(offers)
+	var fit []offer
+	for _, x := range offers {
+		if x.link.bits >= threshold(x.link.via.class, total, x.c.score) {
+			fit = append(fit, x)
+		}
+	}
+	if len(fit) == 0 {
+		c := &candidate{n: len(e.cands)}
+		e.cands = append(e.cands, c)
+		e.attach(c, m, nil, link{})
+		e.remember(c, m)
+		return
+	}
+	c := fit[0].c
+	e.attach(c, m, fit[0].o, fit[0].link)
+	for _, x := range fit[1:] {
+		other := x.c.top()
+		need := mergeBits
+		if c.raised && other.raised {
+			need += 3
+		}
+		// That both are at one place, or one weak alert fits both, joins nothing.
+		if x.link.via.class == wide || x.link.bits < need || other == c {
+			continue
+		}
+		c = e.merge(c, other, m, x.o, x.link)
+	}
+	e.remember(c, m)
+}
+
+func (e *Engine) remember(c *candidate, m *meta) {
+	for i := range m.pivots {
+		k := m.pivots[i].key
+		r := e.index[k]
+		if r == nil {
+			r = &ring{}
+			e.index[k] = r
+		}
+		r.push(c, m)
+	}
+}
+
+// settle looks back over complete evidence: raised campaigns take in what came
+// before they were known, then candidates that belong to them, until nothing moves.
+func (e *Engine) settle() {
+	for round := 0; round < 4; round++ {
+		moved := false
+		for _, c := range append([]*candidate(nil), e.cands...) {
+			if c.into == nil && c.raised {
+				moved = e.backfill(c) || moved
+			}
+		}
+		for _, c := range append([]*candidate(nil), e.cands...) {
+			if c.into == nil && c.raised {
+				moved = e.join(c) || moved
+			}
+		}
+		if !moved {
+			return
+		}
+	}
+}
+
+// backSmall is how many metas a candidate may have to be taken in as a whole.
+const backSmall = 6
+
+// backfill judges again what shares an entity with a raised campaign and was let
+// go while nothing spoke for it, and says whether it took anything in.
+func (e *Engine) backfill(c *candidate) bool {
+	c = c.top()
+	if c.judged > 0 && c.score < c.judged*1.1 && e.live {
+		return false
+	}
+	c.judged = c.score
+	moved := false
+	for _, h := range c.held() {
+		v := h.pivot
+		r := e.index[v.key]
+		if r == nil {
+			continue
+		}
+		for _, o := range append([]*meta(nil), r.all...) {
+			oc := o.cand.top()
+			if o.gone || oc == c || oc.raised || len(oc.metas) > backSmall {
+				continue
+			}
+			near := nearest(h.metas, o)
+			if near == nil || apart(near, o) > backReach {
+				continue
+			}
+			w := v
+			for j := range o.pivots {
+				if o.pivots[j].key == v.key {
+					w.class = max(w.class, o.pivots[j].class)
+				}
+			}
+			need := backBits
+			switch w.class {
+			case wide:
+				need = linkWide
+			case shared:
+				need = linkMost
+			}
+			if l := e.consider(o, near, c, &w); l.bits >= need {
+				c = e.merge(c, oc, near, o, l)
+				moved = true
+			}
+		}
+	}
+	return moved
+}
+
+// A holding is an entity that a campaign carries, with the members that do.
+type holding struct {
+	pivot pivot
+	metas []*meta
+}
+
+// held returns what c carries in the order in which it came, at most maxHeld
+// entities: a campaign that carries more is judged by its first.
+func (c *candidate) held() []*holding {
+	const maxHeld = 512
+	at := map[model.EntityKey]*holding{}
+	var out []*holding
+	for _, m := range c.metas {
+		for i := range m.pivots {
+			v := m.pivots[i]
+			h := at[v.key]
+			if h == nil {
+				if len(out) >= maxHeld {
+					continue
+				}
+				h = &holding{pivot: v}
+				at[v.key] = h
+				out = append(out, h)
+			}
+			h.pivot.class = max(h.pivot.class, v.class)
+			h.metas = append(h.metas, m)
+		}
+	}
+	return out
+}
+
+// nearest returns the one of l nearest in time to o.
+func nearest(l []*meta, o *meta) *meta {
+	var best *meta
+	for _, m := range l {
+		if m != o && (best == nil || apart(m, o) < apart(best, o)) {
+			best = m
+		}
+	}
+	return best
+}
+
+func apart(a, b *meta) time.Duration {
+	if a.first.After(b.first) {
+		a, b = b, a
+	}
+	return max(b.first.Sub(a.last), 0)
+}
+
+// join holds other candidates against a raised one as wholes: several alerts that
+// together look like an attack seldom come twice to one place by chance.
+func (e *Engine) join(c *candidate) bool {
+	c = c.top()
+	moved := false
+	for _, h := range c.held() {
+		v := h.pivot
+		if v.class != narrow && v.key.Type != model.Host && v.key.Type != model.User {
+			continue
+		}
+		r := e.index[v.key]
+		if r == nil {
+			continue
+		}
+		r.prune()
+		for _, o := range append([]*candidate(nil), r.list...) {
+			if o = o.top(); o == c || o.score < 3 || len(o.metas) < 2 {
+				continue
+			}
+			if e.joinOne(c, o, h, r) {
+				c, moved = c.top(), true
+			}
+		}
+	}
+	return moved
+}
+
+func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
+	v := &h.pivot
+	to := o.lastWith(v.key)
+	if to == nil {
+		return false
+	}
+	from := nearest(h.metas, to)
+	if from == nil {
+		return false
+	}
+	dt := apart(from, to)
+	if dt > backReach {
+		return false
+	}
+	strong := 0 // others at least as strong there
+	for _, x := range r.list {
+		if x = x.top(); x != c && x != o && x.score >= o.score {
+			strong++
+		}
+	}
+	hours := priorHours
+	if x := e.rates.watched[to.subject]; x != nil {
+		hours += x.hours
+	}
+	rate := (math.Exp2(-(o.score-3)/3)/24*priorHours + float64(strong)) / hours
+	var p float64
+	others := 0
+	if v.class == shared {
+		if p, others = e.chance(v, to, c); p > hubShare {
+			return false
+		}
+	}
+	l := link{via: *v, others: others}
+	l.terms.time = math.Log2(rho(dt, len(c.subjects)) * .6)
+	l.terms.background = -math.Log2(rate)
+	l.bits = l.terms.time + l.terms.background
+	need := joinBits
+	if c.raised && o.raised {
+		need += 3
+	}
+	if l.bits < need {
+		return false
+	}
+	l.gain = 0
+	e.merge(c, o, from, to, l)
+	return true
+}

@@ -1,0 +1,239 @@
+package fusion
+
+import (
+	"strings"
+	"time"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// class is how narrow an entity is: how little else carries it.
+type class uint8
+
+const (
+	wide   class = iota // the place itself: sharing it says only that things are near
+	shared              // rare or not, the evidence tells
+	narrow              // a process tree, a session from elsewhere, a key
+)
+
+// A pivot is something of an alert through which it can be linked.
+type pivot struct {
+	key    model.EntityKey
+	name   string // what people call it, empty if key says it
+	reason model.Reason
+	class  class
+	behind bool // not in the alert itself but behind what is
+}
+
+// A portrait is what fusion needs of an alert beside itself.
+type portrait struct {
+	subject   model.EntityKey // the place whose rates count
+	principal model.EntityKey // who acts there: tree, key, session, user, address
+	pivots    []pivot
+}
+
+// maxPivots bounds the pivots of one alert.
+const maxPivots = 32
+
+// describe resolves the entities of an alert and what stands behind them.
+func (e *Engine) describe(a *model.Alert) portrait {
+	p := &portrait{}
+	host := ""
+	if a.Host != "" {
+		host = e.mem.Resolve(model.Entity{Type: model.Host, Value: a.Host}, "", a.Time).Value
+	} else if h, ok := a.Find(model.Host, model.Subject); ok {
+		host = e.mem.Resolve(h, "", a.Time).Value
+	}
+	if host != "" {
+		p.subject = model.EntityKey{Type: model.Host, Value: host}
+		p.add(pivot{key: p.subject, reason: model.SameHost, class: wide})
+	}
+	hasActor := false
+	for i := range a.Entities {
+		x := &a.Entities[i]
+		hasActor = hasActor || (x.Type == model.Process && (x.Role == model.Subject || x.Role == model.Actor))
+	}
+	var trees, keys, sessions, users, ips []model.EntityKey
+	for _, x := range a.Entities {
+		if x.Role == model.Sensor || x.Value == "" {
+			continue
+		}
+		key := e.mem.Resolve(x, host, a.Time)
+		switch x.Type {
+		case model.Process:
+			if x.Role == model.Parent && hasActor || x.Role == model.Target && a.Act != model.ActInject {
+				continue
+			}
+			root, name, known := e.mem.Tree(key, a.Time)
+			if !known {
+				name = x.Name
+			}
+			if x.Role == model.Parent && e.mem.CommonAncestor(root, a.Time) {
+				continue
+			}
+			trees = append(trees, root)
+			p.add(pivot{key: root, name: name, reason: model.SameProcessTree, class: narrow})
+			e.behind(p, key, a.Time)
+		case model.AccessKey:
+			keys = append(keys, key)
+			p.add(pivot{key: key, reason: model.SameAccessKey, class: narrow})
+			e.behind(p, key, a.Time)
+		case model.Session:
+			c := shared
+			if host == "" {
+				c = narrow // a provider's session belongs to one identity
+				keys = append(keys, key)
+			}
+			sessions = append(sessions, key)
+			p.add(pivot{key: key, reason: model.SameSession, class: c})
+			e.behind(p, key, a.Time)
+		case model.User:
+			if builtin(key.Value) {
+				continue
+			}
+			users = append(users, key)
+			p.add(pivot{key: key, reason: model.SameUser, class: shared})
+		case model.Host:
+			if key != p.subject {
+				p.add(pivot{key: key, reason: model.SameHost, class: shared})
+			}
+		case model.IP:
+			owner := e.mem.Owner(key.Value)
+			if owner != "" && owner == host {
+				continue // the place's own address
+			}
+			if owner != "" {
+				p.add(pivot{key: model.EntityKey{Type: model.Host, Value: owner}, reason: model.NetworkFlow, class: shared, behind: true})
+			}
+			if x.Role != model.Dst {
+				ips = append(ips, key)
+			}
+			p.add(pivot{key: key, reason: model.SameIP, class: shared})
+		case model.File:
+			if e.mem.Written(key) {
+				p.add(pivot{key: key, name: x.Name, reason: model.SameFile, class: narrow})
+			} else if !stock(key.Value) {
+				p.add(pivot{key: key, name: x.Name, reason: model.SameFile, class: shared})
+			}
+		case model.Hash:
+			if f, ok := fileOf(a); !ok || !stock(f) {
+				p.add(pivot{key: key, reason: model.SameHash, class: shared})
+			}
+		case model.Domain, model.URL:
+			p.add(pivot{key: key, reason: model.SameDomain, class: shared})
+		case model.IAMRole:
+			p.add(pivot{key: key, reason: model.SameRoleChain, class: shared})
+		case model.Mailbox:
+			p.add(pivot{key: key, reason: model.SameUser, class: shared})
+		case model.Container, model.Pod, model.Resource, model.App, model.Namespace:
+			p.add(pivot{key: key, reason: model.SameResource, class: shared})
+		}
+	}
+	for _, l := range [][]model.EntityKey{trees, keys, sessions, users, ips, {p.subject}} {
+		if len(l) > 0 {
+			p.principal = l[0]
+			break
+		}
+	}
+	if p.subject.Value == "" {
+		p.subject = model.EntityKey{Type: model.App, Value: a.Product}
+		if p.principal.Value == "" {
+			p.principal = p.subject
+		}
+	}
+	return *p
+}
+
+func (p *portrait) add(v pivot) {
+	if len(p.pivots) >= maxPivots {
+		return
+	}
+	for i := range p.pivots {
+		if p.pivots[i].key == v.key {
+			p.pivots[i].class = max(p.pivots[i].class, v.class)
+			return
+		}
+	}
+	p.pivots = append(p.pivots, v)
+}
+
+func (e *Engine) behind(p *portrait, k model.EntityKey, t time.Time) {
+	for _, b := range e.mem.Lineage(k, t) {
+		p.add(pivot{key: b.To, name: b.Name, reason: b.Reason, class: narrow, behind: true})
+	}
+}
+
+func fileOf(a *model.Alert) (string, bool) {
+	f, ok := a.Find(model.File, model.Object)
+	return f.Value, ok
+}
+
+// stock says whether a file lies where an installation puts it, so that other
+// work uses it too.
+func stock(v string) bool {
+	for _, d := range []string{`\windows\`, `\program files`, ":/usr/", ":/bin/", ":/sbin/", ":/lib", ":/opt/"} {
+		if strings.Contains(v, d) && !strings.Contains(v, `\temp\`) {
+			return true
+		}
+	}
+	return false
+}
+
+// builtin says whether a user is an account that every machine has.
+func builtin(v string) bool {
+	name := v[strings.LastIndexByte(v, '\\')+1:]
+	switch name {
+	case "system", "local service", "network service", "anonymous logon", "-", "", "root", "s-1-5-18", "s-1-5-19", "s-1-5-20", "s-1-5-7":
+		return true
+	}
+	return strings.HasPrefix(name, "dwm-") || strings.HasPrefix(name, "umfd-") || strings.HasSuffix(name, "$")
+}
+
+// A meta is a burst of alerts of one rule by one principal at one place.
+type meta struct {
+	portrait
+	n       int // its place in the order of time
+	alerts  []*model.Alert
+	count   int // matches, as the alerts count them
+	first   time.Time
+	last    time.Time
+	level   int
+	fan     bool
+	gone    bool
+	fresh   bool   // the first of its occurrence to be counted in the rates
+	carries []bool // by pivot: the first of its principal to carry it
+
+	cand   *candidate
+	parent *meta
+	via    pivot
+	bits   float64
+	terms  terms
+	others int     // principals outside of the campaign that carry via
+	full   float64 // bits it would add to an empty campaign
+	gain   float64 // bits it adds to its own
+	rep    int     // how many of its rule and subject the candidate held when it came
+}
+
+func (m *meta) rule() string { return m.alerts[0].Rule.ID }
+
+func (m *meta) unlink() {
+	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0
+}
+
+func (m *meta) has(k model.EntityKey) bool {
+	for i := range m.pivots {
+		if m.pivots[i].key == k {
+			return true
+		}
+	}
+	return false
+}
+
+// level maps a severity to 0 (informational) to 4 (critical).
+func level(a *model.Alert) int {
+	r := a.Rule.Level.Rank()
+	if r < 0 {
+		r = a.Severity.Rank()
+	}
+	return max(r, 0)
+}

@@ -1,0 +1,226 @@
+package graph
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// maxNames bounds each of the tables of names.
+const maxNames = 200_000
+
+// names says which names mean the same thing: a short host name and its qualified
+// one, DOMAIN\name and name@domain and a SID, an address and the host that had it.
+type names struct {
+	qualified map[string]string   // short host name to the only qualified one; empty when there are several
+	labels    map[string]string   // first label of a user's domain to the only qualified domain; empty when several
+	sids      map[string]string   // SID to the first name seen for it
+	uses      map[ipHost]int      // connections of a host in which an address took part
+	total     map[string]int      // connections of a host
+	users     map[string][]string // address to the hosts in whose connections it took part, at most 32
+	near      map[string][]string // and the reverse, at most 256
+}
+
+type ipHost struct{ ip, host string }
+
+func newNames() names {
+	return names{qualified: map[string]string{}, labels: map[string]string{}, sids: map[string]string{}, uses: map[ipHost]int{}, total: map[string]int{}, users: map[string][]string{}, near: map[string][]string{}}
+}
+
+// learnOnly records that key goes with value, and only with it as long as no
+// other value comes.
+func learnOnly(m map[string]string, key, value string) {
+	old, ok := m[key]
+	switch {
+	case !ok && len(m) < maxNames:
+		m[key] = value
+	case ok && old != value:
+		m[key] = ""
+	}
+}
+
+func (n *names) learn(o *model.Observation) {
+	n.learnHost(o.Host)
+	var actor bool
+	for _, e := range o.Entities {
+		switch e.Type {
+		case model.Host:
+			if e.Role != model.Sensor {
+				n.learnHost(e.Value)
+			}
+		case model.User:
+			n.learnUser(e)
+		case model.Process:
+			actor = actor || e.Role == model.Actor
+		}
+	}
+	switch {
+	case o.Act == model.ActConnect && actor && o.Host != "":
+		h := n.host(o.Host)
+		n.count(n.total, h)
+		for _, e := range o.Entities {
+			if e.Type == model.IP && ownable(e.Value) {
+				n.vote(e.Value, h)
+			}
+		}
+	}
+}
+
+func (n *names) count(m map[string]int, k string) {
+	if _, ok := m[k]; ok || len(m) < maxNames {
+		m[k]++
+	}
+}
+
+func (n *names) vote(ip, host string) {
+	k := ipHost{ip, host}
+	if n.uses[k] == 0 {
+		if len(n.uses) >= maxNames {
+			return
+		}
+		if l := n.users[ip]; len(l) < 32 {
+			n.users[ip] = append(l, host)
+			if near := n.near[host]; len(near) < 256 {
+				n.near[host] = append(near, ip)
+			}
+		}
+	}
+	n.uses[k]++
+}
+
+// ownable says whether an address can belong to one machine.
+func ownable(ip string) bool {
+	a, err := netip.ParseAddr(ip)
+	return err == nil && !a.IsLoopback() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// owner returns the host that an address belongs to: it takes part in nearly all
+// connections of its own host and in few of any other.
+func (n *names) owner(ip string) string {
+	best, share := "", 0.5
+	for _, h := range n.users[ip] {
+		s := float64(n.uses[ipHost{ip, h}]) / float64(n.total[h]+1)
+		if s > share || (s == share && h < best) {
+			best, share = h, s
+		}
+	}
+	return best
+}
+
+// addresses returns the addresses that belong to a host.
+func (n *names) addresses(host string) []string {
+	var out []string
+	for _, ip := range n.near[host] {
+		if n.owner(ip) == host {
+			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+func (n *names) learnHost(h string) {
+	if i := strings.IndexByte(h, '.'); i > 0 {
+		if _, err := netip.ParseAddr(h); err != nil {
+			learnOnly(n.qualified, h[:i], h)
+		}
+	}
+}
+
+// host returns the qualified name of a host where it is known.
+func (n *names) host(h string) string {
+	if q := n.qualified[h]; q != "" {
+		return q
+	}
+	return h
+}
+
+// prefixed puts the qualified host name in front of "<host>:<rest>".
+func (n *names) prefixed(v string) string {
+	i := strings.IndexByte(v, ':')
+	if i <= 0 {
+		return v
+	}
+	if q := n.qualified[v[:i]]; q != "" && q != v[:i] {
+		return q + v[i:]
+	}
+	return v
+}
+
+// domainSID says whether s names one account of one domain or tenant.
+func domainSID(s string) bool {
+	return len(s) > 12 && (strings.HasPrefix(strings.ToLower(s), "s-1-5-21-") || strings.HasPrefix(strings.ToLower(s), "s-1-12-1-"))
+}
+
+// account splits a user name into domain and name; ok is false for ARNs, SIDs and
+// names without a domain.
+func account(v string) (domain, name string, ok bool) {
+	if strings.HasPrefix(v, "arn:") {
+		return "", "", false
+	}
+	if i := strings.IndexByte(v, '\\'); i > 0 && i < len(v)-1 {
+		return v[:i], v[i+1:], true
+	}
+	if i := strings.LastIndexByte(v, '@'); i > 0 && i < len(v)-1 {
+		return v[i+1:], v[:i], true
+	}
+	return "", "", false
+}
+
+func (n *names) learnUser(e model.Entity) {
+	v := strings.ToLower(e.Value)
+	if d, _, ok := account(v); ok {
+		if i := strings.IndexByte(d, '.'); i > 0 {
+			d = strings.TrimSuffix(d, ".onmicrosoft.com") // a tenant's first name stands beside its domain
+			if i = strings.IndexByte(d, '.'); i > 0 {
+				learnOnly(n.labels, d[:i], d)
+			}
+		}
+	}
+	if domainSID(e.Alt) && !domainSID(v) {
+		sid := strings.ToLower(e.Alt)
+		if _, ok := n.sids[sid]; !ok && len(n.sids) < maxNames {
+			n.sids[sid] = v
+		}
+	}
+}
+
+// user returns the one name of an account: that of its SID where known, and
+// "label\name" with the first label of its domain unless two domains share it.
+func (n *names) user(e model.Entity) string {
+	v := strings.ToLower(e.Value)
+	for _, s := range []string{e.Alt, v} {
+		if domainSID(s) {
+			if name := n.sids[strings.ToLower(s)]; name != "" {
+				v = name
+				break
+			}
+		}
+	}
+	d, name, ok := account(v)
+	if !ok {
+		return v
+	}
+	d = strings.TrimSuffix(d, ".onmicrosoft.com")
+	if i := strings.IndexByte(d, '.'); i > 0 {
+		if n.labels[d[:i]] != d && n.qualified[d[:i]] != d {
+			return d + `\` + name
+		}
+		d = d[:i]
+	}
+	return d + `\` + name
+}
+
+// key returns the canonical identity of an entity, without the life of a process.
+func (n *names) key(e model.Entity) model.EntityKey {
+	k := e.Key()
+	switch e.Type {
+	case model.Host:
+		k.Value = n.host(k.Value)
+	case model.User:
+		k.Value = n.user(e)
+	case model.Process, model.File, model.Session:
+		k.Value = n.prefixed(k.Value)
+	}
+	return k
+}
