@@ -102,13 +102,15 @@ func keyWords(key string) string {
 // baseName is the last part of a Windows or POSIX path, a domain user or an ARN:
 // what fits into a picture.
 func baseName(s string) string {
-	s = strings.TrimRight(s, `/\`)
-	s = strings.ReplaceAll(s, `\`, "/")
-	if b := path.Base(s); b != "." && b != "/" {
-		s = b
-	}
 	if strings.HasPrefix(s, "arn:") {
 		s = s[strings.LastIndexByte(s, ':')+1:]
+		if strings.HasSuffix(s, "/*") {
+			return s // every one of a kind: the kind says more than the star
+		}
+	}
+	s = strings.TrimRight(strings.ReplaceAll(s, `\`, "/"), "/")
+	if b := path.Base(s); b != "." && b != "/" {
+		return b
 	}
 	return s
 }

@@ -97,6 +97,7 @@ func (h htmlWriter) funcs() template.FuncMap {
 		"techURL":   techniqueURL,
 		"glyph":     glyph,
 		"fit":       fit,
+		"where":     whereOf,
 		"kind":      typeWord,
 	}
 }

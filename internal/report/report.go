@@ -72,7 +72,9 @@ func title(s string) string {
 		switch w {
 		case "and", "of", "to":
 		default:
-			words[i] = strings.ToUpper(w[:1]) + w[1:]
+			if c := w[0]; c >= 'a' && c <= 'z' {
+				words[i] = string(c-'a'+'A') + w[1:]
+			}
 		}
 	}
 	return strings.Join(words, " ")

@@ -112,7 +112,7 @@ func (t textWriter) incident(p *page, n int, inc *model.Incident, alerts map[str
 	p.blank()
 	p.line(p.dim(strings.Repeat("━", p.width)))
 	p.wrapped(p.severity(inc.Severity, fmt.Sprintf("%d  %s %d", n, strings.ToUpper(string(inc.Severity)), inc.Score))+"  ", "   ", p.bold(inc.Title))
-	p.line("   " + p.dim(fmt.Sprintf("%s to %s (%s) · %s · %s", stamp(inc.FirstSeen), stamp(inc.LastSeen), span(inc.LastSeen.Sub(inc.FirstSeen)), inc.Status, inc.ID)))
+	p.wrapped("   ", "   ", p.dim(fmt.Sprintf("%s to %s (%s) · %s · %s", stamp(inc.FirstSeen), stamp(inc.LastSeen), span(inc.LastSeen.Sub(inc.FirstSeen)), inc.Status, inc.ID)))
 	p.blank()
 	t.strip(p, inc)
 	t.root(p, inc)
