@@ -1,0 +1,280 @@
+package decode
+
+import (
+	"strings"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// cloudTrailShape is AWS CloudTrail: management and data events, with all fields
+// under the dotted names CloudTrail gives them. eventTime is UTC; records that
+// passed through a log shipper may carry it only as @timestamp.
+func cloudTrailShape() jsonShape {
+	return jsonShape{
+		name: "cloudtrail",
+		all:  marks(markEventName, markEventSource),
+		any:  marks(markAwsRegion, markUserIdentity, markEventVersion),
+		emit: emitCloudTrail,
+	}
+}
+
+// cloudTrailLookupShape is a row of CloudTrail's LookupEvents API, which carries
+// the record as text.
+func cloudTrailLookupShape() jsonShape {
+	return jsonShape{
+		name: "cloudtrail",
+		all:  marks(markCloudTrailEvent),
+		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
+			b.Drop()
+			text := w.doc.text(markCloudTrailEvent)
+			w.inner.reset()
+			w.inner.data, w.inner.p = []byte(text), 0
+			if err := w.inner.value(nil, 0); err != nil {
+				return err
+			}
+			plainSlots(b, &w.inner)
+			w.doc, w.inner = w.inner, w.doc
+			return emitCloudTrail(w, b, e)
+		},
+	}
+}
+
+func emitCloudTrail(w *jsonWorker, b *Batch, e *model.Event) error {
+	doc := &w.doc
+	for _, m := range [...]jsonMark{markEventTimeLower, markAtTimestamp, markPEventTime} {
+		var ok bool
+		if e.Recorded, ok = jsonTime(doc, m, w.o); ok {
+			break
+		}
+	}
+	e.Source = model.LogSource{Product: "aws", Service: "cloudtrail"}
+	e.Code = doc.text(markEventName)
+	source := strings.TrimSuffix(doc.text(markEventSource), ".amazonaws.com")
+	e.Subsystem = awsSubsystem(source)
+	failed := b.Text(model.FErrorCode) != ""
+	e.Act = awsAct(source, e.Code, failed, b.Text(model.FResponseElementsConsoleLogin))
+	finish(e)
+	b.Emit(*e)
+	return nil
+}
+
+// awsSubsystem is what kind of thing an AWS service manages.
+func awsSubsystem(service string) model.Subsystem {
+	switch service {
+	case "s3", "s3express", "glacier", "elasticfilesystem", "fsx", "backup", "s3-outposts":
+		return model.Storage
+	case "iam", "sts", "signin", "sso", "organizations", "cognito-idp", "cognito-identity", "identitystore", "rolesanywhere", "sso-directory":
+		return model.Identity
+	case "secretsmanager", "kms", "acm", "acm-pca":
+		return model.Secrets
+	case "rds", "dynamodb", "redshift", "elasticache", "docdb", "neptune", "athena", "rds-data":
+		return model.Database
+	case "eks", "eks-auth":
+		return model.Kubernetes
+	case "cloudtrail", "config", "guardduty", "securityhub", "logs", "monitoring", "events", "cloudformation", "access-analyzer", "inspector2", "detective", "macie2":
+		return model.Management
+	case "elasticloadbalancing", "route53", "route53resolver", "cloudfront", "wafv2", "network-firewall", "directconnect":
+		return model.Network
+	case "ses", "email":
+		return model.Email
+	case "lambda", "apigateway", "bedrock", "sagemaker", "appsync", "codebuild":
+		return model.Application
+	}
+	return model.Compute
+}
+
+// awsAct says what an API call did. A refused call changed nothing: it is an
+// APICall, but for a logon and a listing, whose attempt says as much.
+func awsAct(service, name string, failed bool, login string) model.Act {
+	switch name {
+	case "ConsoleLogin":
+		if login == "Failure" || failed {
+			return model.ActLogonFailed
+		}
+		return model.ActLogon
+	case "GetSigninToken":
+		return model.ActAPICall
+	case "AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "GetSessionToken", "GetFederationToken", "SwitchRole":
+		if failed {
+			return model.ActAPICall
+		}
+		return model.ActAssumeRole
+	}
+	if failed {
+		return model.ActAPICall
+	}
+	switch name {
+	case "CreateAccessKey", "CreateLoginProfile", "UpdateLoginProfile", "CreateServiceSpecificCredential", "UploadSSHPublicKey",
+		"UploadSigningCertificate", "CreateKeyPair", "ImportKeyPair", "CreateTrustAnchor", "CreateVirtualMFADevice", "UpdateAccessKey":
+		return model.ActKeyIssued
+	case "StopLogging", "DeleteTrail", "PutEventSelectors", "DeleteFlowLogs", "DeleteLogGroup", "DeleteLogStream",
+		"StopConfigurationRecorder", "DeleteConfigurationRecorder", "DeleteDeliveryChannel", "DeleteDetector", "DeleteResolverQueryLogConfig",
+		"DeleteEventDataStore", "DisassociateResolverQueryLogConfig":
+		return model.ActLogCleared
+	case "SendCommand", "StartSession", "SendSSHPublicKey", "SendSerialConsoleSSHPublicKey", "ExecuteCommand", "ResumeSession":
+		return model.ActRemoteExec
+	case "GetObject", "SelectObjectContent", "GetSecretValue", "BatchGetSecretValue", "GetParameter", "GetParameters", "GetParametersByPath",
+		"GetPasswordData", "Decrypt", "GetItem", "BatchGetItem", "Scan", "Query", "DownloadDBLogFilePortion", "GetSnapshotBlock":
+		return model.ActObjectRead
+	case "PutObject", "CopyObject", "RestoreObject", "UploadPart", "CompleteMultipartUpload", "PutItem", "UpdateItem", "PutSecretValue", "UpdateSecret":
+		return model.ActObjectWrite
+	case "DeleteObject", "DeleteObjects", "DeleteBucket", "DeleteSecret", "DeleteDBInstance", "DeleteDBCluster", "DeleteSnapshot", "DeleteTable",
+		"TerminateInstances", "DeleteVolume", "ScheduleKeyDeletion", "DeleteFileSystem", "DeleteDBSnapshot":
+		return model.ActObjectDelete
+	}
+	if service == "iam" || service == "identitystore" || service == "sso" || service == "cognito-idp" {
+		for _, verb := range [...]string{"Create", "Delete", "Update", "Put", "Attach", "Detach", "Add", "Remove", "Deactivate", "Enable", "Set", "Change"} {
+			if strings.HasPrefix(name, verb) {
+				return model.ActAccountChange
+			}
+		}
+	}
+	switch {
+	case strings.HasPrefix(name, "List"), strings.HasPrefix(name, "Describe"), strings.HasPrefix(name, "Search"), strings.HasPrefix(name, "Lookup"):
+		return model.ActObjectList
+	case strings.HasPrefix(name, "Put"), strings.HasPrefix(name, "Modify"), strings.HasPrefix(name, "Update"), strings.HasPrefix(name, "Authorize"),
+		strings.HasPrefix(name, "Revoke"), strings.HasPrefix(name, "Disable"), strings.HasPrefix(name, "Enable"), strings.HasPrefix(name, "Leave"),
+		strings.HasPrefix(name, "Set"), strings.HasPrefix(name, "Attach"), strings.HasPrefix(name, "Detach"), strings.HasPrefix(name, "Associate"),
+		strings.HasPrefix(name, "Disassociate"), strings.HasPrefix(name, "Replace"):
+		return model.ActConfigChange
+	}
+	return model.ActAPICall
+}
+
+// cloudTrailEntities fills e.Entities: who called (user, role session, role, key),
+// from where, and on what. The host is none: API calls happen at the provider.
+func cloudTrailEntities(e *model.Event) {
+	var s entitySet
+	account := e.Text(model.FRecipientAccountId)
+	arn := e.Text(model.FUserIdentityArn)
+	switch typ := e.Text(model.FUserIdentityType); typ {
+	case "AssumedRole", "FederatedUser":
+		s.roleSession(model.Actor, arn)
+		s.add(model.IAMRole, model.Actor, e.Text(model.FUserIdentitySessionContextSessionIssuerArn), e.Text(model.FUserIdentitySessionContextSessionIssuerUserName), "")
+	case "AWSService":
+		s.add(model.App, model.Actor, e.Text(model.FUserIdentityInvokedBy), "", "")
+	case "AWSAccount":
+		s.add(model.User, model.Actor, firstOf(arn, e.Text(model.FUserIdentityPrincipalId), e.Text(model.FUserIdentityAccountId)), "", "")
+	default:
+		name := e.Text(model.FUserIdentityUserName)
+		if arn == "" && name != "" && name != "HIDDEN_DUE_TO_SECURITY_REASONS" {
+			arn = iamARN(firstOf(e.Text(model.FUserIdentityAccountId), account), "user/"+name)
+		}
+		if arn == "" {
+			arn = e.Text(model.FUserIdentityPrincipalId)
+		}
+		s.add(model.User, model.Actor, arn, name, "")
+	}
+	s.add(model.AccessKey, model.Actor, e.Text(model.FUserIdentityAccessKeyId), "", "")
+	if from := e.Text(model.FSourceIPAddress); from != "" {
+		if _, ok := usableIP(from); ok {
+			s.ip(model.Src, from)
+		} else if strings.HasSuffix(from, ".amazonaws.com") {
+			s.add(model.App, model.Actor, from, "", "")
+		}
+	}
+
+	// What the call handed out.
+	s.add(model.AccessKey, model.Target, firstOf(e.Text(model.FResponseElementsCredentialsAccessKeyId), e.Text(model.FResponseElementsAccessKeyAccessKeyId)), "", "")
+	s.roleSession(model.Target, e.Text(model.FResponseElementsAssumedRoleUserArn))
+	s.roleSession(model.Target, e.Text(model.FResponseElementsFederatedUserArn))
+	s.add(model.IAMRole, model.Target, e.Text(model.FRequestParametersRoleArn), "", "")
+	if e.Act == model.ActAssumeRole && e.Text(model.FRequestParametersRoleArn) == "" && e.Code != "GetFederationToken" {
+		s.roleSession(model.Target, e.Text(model.FResponseElementsAssumedRoleUserArn))
+	}
+	if name := e.Text(model.FRequestParametersRoleName); name != "" {
+		s.add(model.IAMRole, model.Target, firstOf(e.Text(model.FResponseElementsRoleArn), iamARN(account, "role/"+name)), name, "")
+	}
+	if name := e.Text(model.FRequestParametersUserName); name != "" {
+		s.add(model.User, model.Target, firstOf(e.Text(model.FResponseElementsUserArn), iamARN(account, "user/"+name)), name, "")
+	} else if e.Act == model.ActLogon || e.Act == model.ActLogonFailed {
+		s.add(model.User, model.Target, arn, e.Text(model.FUserIdentityUserName), "")
+	}
+	cloudTrailResources(e, &s)
+	e.Entities = s.list
+}
+
+// maxResources bounds the resources of one call: a batch call may name thousands.
+const maxResources = 32
+
+// cloudTrailResources adds what the call worked on.
+func cloudTrailResources(e *model.Event, s *entitySet) {
+	n := 0
+	for i := range e.Slots {
+		slot := &e.Slots[i]
+		v := slot.Text
+		if v == "" || n >= maxResources {
+			continue
+		}
+		name := ""
+		switch slot.Field {
+		case model.FResourcesARN:
+			if strings.Contains(v, ":role/") {
+				s.add(model.IAMRole, model.Target, v, "", "")
+				continue
+			}
+		case model.FRequestParametersBucketName:
+			name = v
+			if key := e.Text(model.FRequestParametersKey); key != "" {
+				s.add(model.Resource, model.Target, "arn:aws:s3:::"+v+"/"+key, key, "")
+			}
+			v = "arn:aws:s3:::" + v
+		case model.FRequestParametersGroupName, model.FRequestParametersPolicyName, model.FRequestParametersTrailName,
+			model.FRequestParametersClusterName, model.FRequestParametersName:
+			if e.Subsystem == model.Identity && slot.Field == model.FRequestParametersGroupName {
+				v = iamARN(e.Text(model.FRecipientAccountId), "group/"+v)
+			}
+		case model.FRequestParametersInstanceId, model.FRequestParametersInstancesSetItemsInstanceId, model.FResponseElementsInstancesSetItemsInstanceId,
+			model.FRequestParametersSecretId, model.FRequestParametersSecretIdList, model.FRequestParametersPolicyArn, model.FRequestParametersFunctionName,
+			model.FRequestParametersDBInstanceIdentifier, model.FRequestParametersDBSnapshotIdentifier, model.FRequestParametersSnapshotId,
+			model.FRequestParametersImageId, model.FRequestParametersGroupId, model.FRequestParametersKeyId, model.FRequestParametersTarget,
+			model.FRequestParametersInstanceIds, model.FRequestParametersTargetsValues, model.FRequestParametersVolumeId, model.FRequestParametersResourceArn:
+		default:
+			continue
+		}
+		s.add(model.Resource, model.Target, v, name, "")
+		n++
+	}
+}
+
+// roleSession adds a role session by its ARN; where the session is named after an
+// instance ("i-..."), it is that instance's own, and the instance is the subject.
+func (s *entitySet) roleSession(role model.Role, arn string) {
+	if arn == "" {
+		return
+	}
+	name := arn[strings.LastIndexByte(arn, '/')+1:]
+	if role == model.Actor {
+		s.add(model.User, role, arn, name, "")
+		if isInstanceID(name) {
+			s.add(model.Resource, model.Subject, name, "", "")
+		}
+	}
+	s.add(model.Session, role, arn, name, "")
+}
+
+// isInstanceID reports whether s is an EC2 instance id: i- and 8 or 17 hex digits.
+func isInstanceID(s string) bool {
+	if len(s) != 10 && len(s) != 19 || s[:2] != "i-" {
+		return false
+	}
+	return strings.Trim(s[2:], "0123456789abcdef") == ""
+}
+
+// iamARN builds the ARN of a thing in IAM; without an account it is just the name.
+func iamARN(account, what string) string {
+	if account == "" {
+		return what[strings.IndexByte(what, '/')+1:]
+	}
+	return "arn:aws:iam::" + account + ":" + what
+}
+
+// firstOf returns the first text that is not empty.
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}

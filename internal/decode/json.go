@@ -1,0 +1,332 @@
+package decode
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// JSON returns the decoder of every JSON form: one object a line, objects one
+// after the other however they are indented, arrays of objects, and arrays inside
+// a wrapper such as {"Records": [...]}; as UTF-8 or UTF-16. What each record is,
+// the list of shapes tells, then o.Mappings; a record that nobody knows becomes
+// an event of format "json" if it has a time.
+//
+// Every leaf of a record becomes a slot under its dotted path; the values of an
+// array are several slots of one path.
+func JSON(o Options) Decoder {
+	return &jsonDecoder{
+		o:        o,
+		shapes:   jsonShapes(),
+		mappings: bindMappings(o),
+		workers:  &sync.Pool{New: func() any { return newJSONWorker(o.Names) }},
+	}
+}
+
+type jsonDecoder struct {
+	o        Options
+	shapes   []jsonShape
+	mappings []*boundMapping
+	workers  *sync.Pool // of *jsonWorker: caches of paths, no state of records
+}
+
+// A jsonWorker is what one goroutine needs to decode: a document and one for JSON
+// text inside of values.
+type jsonWorker struct {
+	o     *Options
+	doc   jsonDoc
+	inner jsonDoc
+}
+
+func newJSONWorker(names *model.Names) *jsonWorker {
+	paths := newJSONPaths(names)
+	return &jsonWorker{doc: jsonDoc{paths: paths}, inner: jsonDoc{paths: paths}}
+}
+
+func (*jsonDecoder) Name() string { return "json" }
+
+func (*jsonDecoder) Sniff(head []byte) int {
+	text := bytes.TrimLeft(sniffText(head), " \t\r\n")
+	if len(text) == 0 {
+		return 0
+	}
+	next := bytes.TrimLeft(text[1:], " \t\r\n")
+	switch {
+	case text[0] == '{' && len(next) > 0 && (next[0] == '"' || next[0] == '}'):
+		return 80
+	case text[0] == '[' && len(next) > 0 && next[0] == '{':
+		return 75
+	case text[0] == '[' && len(next) > 0 && next[0] == ']':
+		return 40
+	}
+	return 0
+}
+
+// Decode reads the records of a chunk. Commas, brackets and wrappers between them
+// are passed over; other text between records is reported once and skipped up to
+// the next line that begins a record.
+func (d *jsonDecoder) Decode(c Chunk, b *Batch) {
+	w := d.workers.Get().(*jsonWorker) //nolint:errcheck // the pool holds nothing else
+	w.o = &d.o
+	defer func() {
+		clear(w.doc.leaves[:cap(w.doc.leaves)]) // let the chunk go
+		clear(w.inner.leaves[:cap(w.inner.leaves)])
+		w.doc.data, w.inner.data = nil, nil
+		d.workers.Put(w)
+	}()
+	data := c.Data
+	record := c.Record
+	for at := 0; at < len(data); {
+		switch data[at] {
+		case ' ', '\t', '\n', '\r', ',', '[', ']':
+			at++
+			continue
+		case '{':
+			if n := wrapperStart(data[at:]); n > 0 {
+				at += n
+				continue
+			}
+		default:
+			if n := wrapperEnd(data[at:]); n > 0 {
+				at += n
+				continue
+			}
+			b.Fail(c.Offset+int64(at), record+1, "text that is no JSON record")
+			at = nextLine(data, at)
+			continue
+		}
+		record++
+		b.Records++
+		end, err := w.doc.parse(data, at)
+		if err != nil {
+			b.Fail(c.Offset+int64(end), record, "JSON: "+err.Error())
+			at = nextLine(data, end)
+			continue
+		}
+		e := model.Event{
+			Ref: model.Ref{Input: c.Input, Record: record, Offset: c.Offset + int64(at)},
+			Raw: data[at:end:end],
+		}
+		d.record(w, b, &e)
+		at = end
+	}
+}
+
+// nextLine returns where the first line after at begins that may begin a record.
+func nextLine(data []byte, at int) int {
+	for at < len(data) {
+		i := bytes.IndexByte(data[at:], '\n')
+		if i < 0 {
+			return len(data)
+		}
+		at += i + 1
+		rest := bytes.TrimLeft(data[at:min(len(data), at+64)], " \t\r\n")
+		if len(rest) > 0 && rest[0] == '{' {
+			return at
+		}
+	}
+	return at
+}
+
+// wrapperStart returns how many bytes of text an object's beginning takes whose
+// first array of objects is the records themselves: {"Records":[ and its kin,
+// after members that are no objects or arrays. It returns 0 if there is none.
+func wrapperStart(text []byte) int {
+	p, meta := 1, true // meta: all members so far speak of the list, not of a record
+	for members := 0; members < 8; members++ {
+		p = skipJSONSpace(text, p)
+		if p >= len(text) || text[p] != '"' {
+			return 0
+		}
+		end := p + 1
+		for end < len(text) && text[end] != '"' && text[end] != '\\' && end-p < 64 {
+			end++
+		}
+		if end >= len(text) || text[end] != '"' {
+			return 0
+		}
+		key := text[p+1 : end]
+		p = skipJSONSpace(text, end+1)
+		if p >= len(text) || text[p] != ':' {
+			return 0
+		}
+		p = skipJSONSpace(text, p+1)
+		if p >= len(text) {
+			return 0
+		}
+		switch text[p] {
+		case '[':
+			if !isWrapperKey(key, meta) {
+				return 0
+			}
+			if q := skipJSONSpace(text, p+1); q < len(text) && text[q] == '{' {
+				return p + 1
+			}
+			return 0
+		case '{':
+			return 0
+		case '"':
+			p++
+			for p < len(text) && text[p] != '"' {
+				if text[p] == '\\' {
+					p++
+				}
+				p++
+				if p > 4096 {
+					return 0
+				}
+			}
+			p++
+		default:
+			for p < len(text) && text[p] != ',' && text[p] != '}' && p < 4096 {
+				p++
+			}
+		}
+		p = skipJSONSpace(text, p)
+		if p >= len(text) || text[p] != ',' {
+			return 0
+		}
+		p++
+		meta = meta && isListKey(key)
+	}
+	return 0
+}
+
+// isWrapperKey reports whether key is what collectors and APIs call their list of
+// records. All but CloudTrail's own name may also be a field of one record, unless
+// nothing stands before it that speaks of a record.
+func isWrapperKey(key []byte, meta bool) bool {
+	switch string(key) {
+	case "Records", "records":
+		return true
+	case "value", "events", "Events", "items", "entries", "logs":
+		return meta
+	}
+	return false
+}
+
+// isListKey reports whether a member speaks of a list of records.
+func isListKey(key []byte) bool {
+	switch string(key) {
+	case "@odata.context", "@odata.count", "@odata.nextLink", "nextLink", "nextToken", "NextToken", "next", "count", "total", "status", "success":
+		return true
+	}
+	return false
+}
+
+// wrapperEnd returns how long the rest of a wrapper is, after the comma or
+// bracket behind its records: `"key": scalar ... }` or `}`; 0 if it is none.
+func wrapperEnd(text []byte) int {
+	if text[0] == '}' {
+		return 1
+	}
+	if text[0] != '"' {
+		return 0
+	}
+	for p := 0; p < len(text) && p < 4096; p++ {
+		switch text[p] {
+		case '}':
+			return p + 1
+		case '{', '[':
+			return 0
+		}
+	}
+	return 0
+}
+
+func skipJSONSpace(b []byte, p int) int {
+	for p < len(b) && (b[p] == ' ' || b[p] == '\n' || b[p] == '\r' || b[p] == '\t') {
+		p++
+	}
+	return p
+}
+
+// record makes an event or alert of the flattened record.
+func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) {
+	doc := &w.doc
+	for i := range d.shapes {
+		s := &d.shapes[i]
+		if s.all&^doc.marks != 0 || s.any != 0 && s.any&doc.marks == 0 || s.also != nil && !s.also(doc) {
+			continue
+		}
+		e.Format = s.name
+		shapeSlots(b, doc, i, s.field)
+		if err := s.emit(w, b, e); err != nil {
+			b.Drop()
+			b.Fail(e.Ref.Offset, e.Ref.Record, s.name+": "+err.Error())
+		}
+		return
+	}
+	e.Format = "json"
+	plainSlots(b, doc)
+	for _, m := range d.mappings {
+		if m.matches(b) {
+			if err := m.emit(b, *e); err != nil {
+				b.Fail(e.Ref.Offset, e.Ref.Record, err.Error())
+			}
+			return
+		}
+	}
+	for _, m := range usualTimes {
+		if t, ok := jsonTime(doc, m, w.o); ok {
+			e.Recorded = t
+			finish(e)
+			b.Emit(*e)
+			return
+		}
+	}
+	b.Drop()
+	b.Fail(e.Ref.Offset, e.Ref.Record, "unknown JSON shape: keys "+topKeys(doc))
+}
+
+// usualTimes are the keys under which records of any product keep their time, the
+// likeliest first.
+var usualTimes = [...]jsonMark{markAtTimestamp, markTimestampLower, markTimestamp, markEventTimeLower, markTime, markTimeUpper, markTs,
+	markTimeGenerated, markEventTime, markTimeCreated, markCreationTime, markRequestReceivedTimestamp, markPublished, markEventTimestamp,
+	markCreatedAt, markUpdatedAt, markCreatedAtUpper, markPEventTime, markFirstObserved, markTimestampNano}
+
+// jsonTime reads the time under a marked key: a stamp, or a count since 1970.
+func jsonTime(doc *jsonDoc, m jsonMark, o *Options) (t time.Time, ok bool) {
+	if !doc.has(m) {
+		return t, false
+	}
+	leaf := &doc.leaves[doc.first[m]]
+	if leaf.kind == model.Number {
+		return parseEpoch(leaf.text)
+	}
+	if t, ok = parseStamp(leaf.text, o.Zone); ok {
+		return t, true
+	}
+	return parseEpoch(leaf.text)
+}
+
+// topKeys lists the record's first top-level keys for an error's text.
+func topKeys(doc *jsonDoc) string {
+	const most = 8
+	var keys []string
+	for i := range doc.leaves {
+		key, _, _ := strings.Cut(doc.leaves[i].path.name, ".")
+		if len(key) > 40 {
+			key = key[:40]
+		}
+		seen := false
+		for _, k := range keys {
+			seen = seen || k == key
+		}
+		if seen {
+			continue
+		}
+		if len(keys) == most {
+			return strings.Join(keys, ",") + ",..."
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%q", strings.Join(keys, ","))
+}
