@@ -320,9 +320,27 @@ func (m *Matcher) check(pr *pred) bool {
 					return true
 				}
 			}
+		case v.ascii && pr.ends != shapeGlob:
+			if pr.matchEnds(v.text) {
+				return true
+			}
 		case pr.test.matchValue(v.text):
 			return true
 		}
 	}
 	return false
+}
+
+// matchEnds compares the start or end of a text of ASCII with a literal.
+func (pr *pred) matchEnds(text string) bool {
+	n := len(pr.lit)
+	switch {
+	case len(text) < n:
+		return false
+	case pr.ends == shapePrefix:
+		text = text[:n]
+	default:
+		text = text[len(text)-n:]
+	}
+	return strings.EqualFold(text, pr.lit)
 }

@@ -29,6 +29,11 @@ type pred struct {
 	slot int32 // -1: every value
 	ref  int32 // testFieldRef: the other field's slot
 	test *test
+
+	// The usual case of what must be checked: a long literal of ASCII that stands
+	// at one end. ends is shapePrefix or shapeSuffix then, otherwise shapeGlob.
+	ends shape
+	lit  string
 }
 
 // predMode is how the truth of a predicate is found.
@@ -55,8 +60,8 @@ type fieldPlan struct {
 	number   map[string][]int32 // canonical number -> predicates hit
 	parts    *automaton         // literals of ASCII; nil if none
 	foreign  *automaton         // the others, which text of ASCII cannot have
-	some     []int32 // predicates hit by every value that is not null
-	exist    []int32 // predicates hit by every value
+	some     []int32            // predicates hit by every value that is not null
+	exist    []int32            // predicates hit by every value
 }
 
 // planner builds a plan.
@@ -128,7 +133,7 @@ func (b *planner) node(e *expr) int32 {
 
 // pred returns the predicate of a test, and notes where to look for it.
 func (b *planner) pred(t *test) int32 {
-	p := pred{mode: predVerify, slot: -1, ref: -1, test: t}
+	p := pred{mode: predVerify, slot: -1, ref: -1, test: t, ends: shapeGlob}
 	if t.field != "" {
 		p.slot = b.slot(t.field)
 	}
@@ -153,6 +158,9 @@ func (b *planner) pred(t *test) int32 {
 			p.mode = predHit
 		}
 		lit = fold(lit)
+		if !t.cased && isASCII(lit) && (kind == shapePrefix || kind == shapeSuffix) {
+			p.ends, p.lit = kind, lit
+		}
 		switch {
 		case kind == shapeExact && !t.cased:
 			f.exact[lit] = append(f.exact[lit], id)

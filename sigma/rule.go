@@ -103,12 +103,12 @@ func (d *document) read(src []byte) (*Rule, *Error) {
 	}
 	detection := d.get(root, "detection")
 	switch {
-	case d.get(root, "correlation") != nil:
-		return nil, d.fail(d.get(root, "correlation"), "correlation", "correlation rules are not supported here")
-	case d.get(root, "filter") != nil:
-		return nil, d.fail(d.get(root, "filter"), "filter", "filters are not supported here")
-	case d.get(root, "action") != nil:
-		return nil, d.fail(d.get(root, "action"), "action", "rule collections with \"action\" belong to Sigma 1 and are not supported")
+	case d.key(root, "correlation") != nil:
+		return nil, d.fail(d.key(root, "correlation"), "correlation", "correlation rules are not supported here")
+	case d.key(root, "filter") != nil:
+		return nil, d.fail(d.key(root, "filter"), "filter", "filters are not supported here")
+	case d.key(root, "action") != nil:
+		return nil, d.fail(d.key(root, "action"), "action", "rule collections with \"action\" belong to Sigma 1 and are not supported")
 	case detection == nil:
 		return nil, d.fail(root, "", "not a Sigma rule: there is no \"detection\"")
 	}

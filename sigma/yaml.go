@@ -100,18 +100,28 @@ func (d *document) check(n *yaml.Node, depth int) *Error {
 	return nil
 }
 
-// get returns the value of a key of a map, nil if absent.
-func (d *document) get(n *yaml.Node, key string) *yaml.Node {
+// find returns a key of a map and its value, nil if absent.
+func (d *document) find(n *yaml.Node, key string) (at, value *yaml.Node) {
 	n = d.follow(n)
 	if n.Kind != yaml.MappingNode {
-		return nil
+		return nil, nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if d.follow(n.Content[i]).Value == key {
-			return d.follow(n.Content[i+1])
+			return n.Content[i], d.follow(n.Content[i+1])
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+func (d *document) key(n *yaml.Node, key string) *yaml.Node {
+	at, _ := d.find(n, key)
+	return at
+}
+
+func (d *document) get(n *yaml.Node, key string) *yaml.Node {
+	_, value := d.find(n, key)
+	return value
 }
 
 // text returns a scalar as text, "" if absent or null.
