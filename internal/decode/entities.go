@@ -16,6 +16,10 @@ func (r *Registry) Entities(e *model.Event) {
 
 // extractors says by product who knows an event's entities.
 var extractors = map[string]func(*model.Event){
-	"linux": linuxEntities,
-	"zeek":  zeekEntities,
+	"windows": windowsEntities,
+	"aws":     cloudTrailEntities,
+	"azure":   m365Entities,
+	"m365":    m365Entities,
+	"linux":   linuxEntities,
+	"zeek":    zeekEntities,
 }

@@ -388,8 +388,8 @@ func special(x uint64) uint64 {
 	return ((quote - ones) &^ quote & highs) | ((slash - ones) &^ slash & highs) | ((x - ones*0x20) &^ x & highs) | x&highs
 }
 
-// plain returns the first position from p on of a byte that special marks.
-func plain(b []byte, p int) int {
+// plainRun returns the first position from p on of a byte that special marks.
+func plainRun(b []byte, p int) int {
 	for p+8 <= len(b) {
 		if m := special(binary.LittleEndian.Uint64(b[p:])); m != 0 {
 			return p + bits.TrailingZeros64(m)>>3
@@ -411,7 +411,7 @@ func (d *jsonDoc) str() (string, error) {
 	b, s := d.data, d.p
 	p, ascii := s, true
 	for {
-		p = plain(b, p)
+		p = plainRun(b, p)
 		if p >= len(b) {
 			d.p = p
 			return "", errJSONEnd
@@ -464,7 +464,7 @@ func (d *jsonDoc) keyBytes() ([]byte, error) {
 	b, s := d.data, d.p
 	p := s
 	for {
-		p = plain(b, p)
+		p = plainRun(b, p)
 		if p >= len(b) {
 			d.p = p
 			return nil, errJSONEnd
@@ -492,7 +492,7 @@ func (d *jsonDoc) keyBytes() ([]byte, error) {
 // closing quote stands.
 func unescape(out, b []byte, p int) ([]byte, int, error) {
 	for p < len(b) {
-		q := plain(b, p)
+		q := plainRun(b, p)
 		out = append(out, b[p:q]...)
 		p = q
 		if p >= len(b) {

@@ -207,7 +207,7 @@ func (f *jsonFramer) scanString() {
 		f.p++
 		return
 	}
-	p = plain(b, p)
+	p = plainRun(b, p)
 	if p >= len(b) {
 		f.p = len(b)
 		return
