@@ -418,6 +418,7 @@ const (
 	FRxHosts
 	FCookie
 	FTargetUserLower
+	FHostIP
 )
 
 // wellKnown lists the names of the constants above, in their order; a test
@@ -836,4 +837,5 @@ var wellKnown = [...]string{
 	"rx_hosts",
 	"cookie",
 	"target_user",
+	"HostIP",
 }
