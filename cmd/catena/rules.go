@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/catena-sec/catena/internal/app"
+	"github.com/catena-sec/catena/internal/report"
+)
+
+func rulesCommand() *cobra.Command {
+	c := &cobra.Command{Use: "rules", Short: "Work on Sigma rules", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c.AddCommand(rulesCheckCommand(), rulesListCommand())
+	return c
+}
+
+func rulesCheckCommand() *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use: "check PATH...", Short: "Say which rules can be used, and why the others cannot", Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if format != "text" && format != "json" {
+				return usageError{fmt.Errorf("--format %q: want text or json", format)}
+			}
+			check, err := app.CheckRules(args)
+			if err != nil {
+				return err
+			}
+			w := c.OutOrStdout()
+			if format == "json" {
+				enc := json.NewEncoder(w)
+				enc.SetIndent("", "  ")
+				enc.SetEscapeHTML(false)
+				return enc.Encode(check)
+			}
+			for _, r := range check.Refused {
+				fmt.Fprintln(w, report.Clean(r.String()))
+			}
+			for _, r := range check.Warnings {
+				fmt.Fprintln(w, report.Clean("warning: "+r.String()))
+			}
+			fmt.Fprintf(w, "%d files, %d rules can be used, %d cannot\n", check.Files, check.Loaded, len(check.Refused))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&format, "format", "text", "`form` of the answer: text or json")
+	return c
+}
+
+func rulesListCommand() *cobra.Command {
+	var dirs []string
+	var noBuiltin bool
+	c := &cobra.Command{
+		Use: "list", Short: "List the rules in use", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			a, err := app.New(app.Options{Version: version, RuleDirs: dirs, NoBuiltin: noBuiltin})
+			if err != nil {
+				return err
+			}
+			warnRefused(c, a)
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
+			for _, d := range a.Definitions() {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", report.Clean(d.Rule.ID), d.Rule.Level, report.Clean(d.Rule.Title), report.Clean(d.Rule.Source))
+			}
+			return w.Flush()
+		},
+	}
+	c.Flags().StringArrayVar(&dirs, "rules", nil, "add the Sigma rules of this file or `folder`; repeatable")
+	c.Flags().BoolVar(&noBuiltin, "no-builtin-rules", false, "leave our own rules out")
+	return c
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/catena-sec/catena/internal/app"
+	"github.com/catena-sec/catena/internal/eval"
+	"github.com/catena-sec/catena/internal/model"
+)
+
+func decodeCommand() *cobra.Command {
+	var ev evidenceFlags
+	c := &cobra.Command{
+		Use: "decode PATH...", Short: "Show what Catena makes of each record, as NDJSON", Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, paths []string) error {
+			opt, err := ev.options(c)
+			if err != nil {
+				return err
+			}
+			opt.NoBuiltin = true
+			a, err := app.New(opt)
+			if err != nil {
+				return err
+			}
+			clean, err := a.Decode(c.Context(), paths, c.OutOrStdout())
+			if err == nil && !clean {
+				return errPartial
+			}
+			return err
+		},
+	}
+	ev.add(c)
+	for _, name := range []string{"rules", "no-builtin-rules", "workers"} {
+		_ = c.Flags().MarkHidden(name) // these flags exist: the names are those added above
+	}
+	return c
+}
+
+func benchCommand() *cobra.Command {
+	var ev evidenceFlags
+	c := &cobra.Command{
+		Use: "bench PATH...", Short: "Measure a whole run over evidence, as JSON", Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, paths []string) error {
+			opt, err := ev.options(c)
+			if err != nil {
+				return err
+			}
+			res, err := app.Bench(c.Context(), opt, paths)
+			if err != nil {
+				return err
+			}
+			enc := json.NewEncoder(c.OutOrStdout())
+			enc.SetIndent("", "  ")
+			return enc.Encode(res)
+		},
+	}
+	ev.add(c)
+	return c
+}
+
+func evalCommand() *cobra.Command {
+	var truth, format, campaign string
+	var verbose bool
+	c := &cobra.Command{
+		Use: "eval --truth FILE REPORT.json", Short: "Score a report against what really happened", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if truth == "" {
+				return usageError{fmt.Errorf("--truth is needed: the file that says what really happened")}
+			}
+			if format != "text" && format != "json" {
+				return usageError{fmt.Errorf("--format %q: want text or json", format)}
+			}
+			src, err := os.ReadFile(truth)
+			if err != nil {
+				return err
+			}
+			key, err := eval.ParseTruth(src)
+			if err != nil {
+				return fmt.Errorf("%s: %w", truth, err)
+			}
+			if campaign != "" {
+				if key, err = key.Only(campaign); err != nil {
+					return usageError{err}
+				}
+			}
+			r, err := readReport(args[0])
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			res := eval.Score(r, key)
+			if format == "json" {
+				return res.WriteJSON(c.OutOrStdout())
+			}
+			return res.WriteText(c.OutOrStdout(), verbose)
+		},
+	}
+	fl := c.Flags()
+	fl.StringVar(&truth, "truth", "", "the truth `file`: of the simulator, or of labelled captures")
+	fl.StringVar(&campaign, "campaign", "", "score only the campaign with this `id` (default: all of the file)")
+	fl.StringVar(&format, "format", "text", "`form` of the score: text or json")
+	fl.BoolVarP(&verbose, "verbose", "v", false, "list steps and members one by one")
+	return c
+}
+
+func readReport(path string) (*model.Report, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var r model.Report
+	if err := json.NewDecoder(bufio.NewReader(io.LimitReader(f, 8<<30))).Decode(&r); err != nil {
+		return nil, err
+	}
+	if r.Schema != model.ReportSchema {
+		return nil, fmt.Errorf("schema %q, want %q", r.Schema, model.ReportSchema)
+	}
+	return &r, nil
+}

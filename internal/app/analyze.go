@@ -1,0 +1,417 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/catena-sec/catena/internal/clock"
+	"github.com/catena-sec/catena/internal/decode"
+	"github.com/catena-sec/catena/internal/detect"
+	"github.com/catena-sec/catena/internal/fusion"
+	"github.com/catena-sec/catena/internal/graph"
+	"github.com/catena-sec/catena/internal/knowledge"
+	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/source"
+	"github.com/catena-sec/catena/internal/story"
+)
+
+// Analyze is the whole path of evidence through Catena: read and decoded and
+// matched on all cores, its clocks corrected, then one ordered stream through
+// memory and the stateful detectors, then fused, told and reported. An input that
+// cannot be read is named in the report and does not fail the run; an error means
+// that there is no report.
+func (a *App) Analyze(ctx context.Context, paths []string) (*model.Report, error) {
+	release, err := a.keepStdin(paths)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+
+	// The evidence itself, in parallel; what comes back is in the order of the inputs.
+	ev, err := a.scan(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+
+	// One stream, by corrected event time.
+	correction := ev.clocks.Solve()
+	stream := a.ordered(ev, correction)
+
+	a.progress(Progress{Phase: "fusing", Inputs: len(ev.inputs), Events: ev.events})
+	memory := graph.New(graph.Options{})
+	detectors := detectors()
+	var alerts []*model.Alert
+	for _, s := range stream {
+		memory.Observe(s.obs)
+		for _, r := range s.rules {
+			alerts = append(alerts, detect.Alert(a.engine.Definition(int(r)), s.obs))
+		}
+		for _, d := range detectors {
+			alerts = append(alerts, d.Observe(s.obs)...)
+		}
+	}
+	alerts = append(alerts, a.within(ev.alerts)...)
+
+	// Every alert its intent; then alerts into incidents, and incidents into stories.
+	for _, al := range alerts {
+		knowledge.Classify(al)
+	}
+	results := fusion.New(fusion.Options{}).Run(alerts, memory)
+	cases, incidents := a.tell(results, memory, stream)
+
+	r := a.report(ev, alerts, cases, incidents, correction)
+
+	// Last, the records themselves, of all that the report cites.
+	if err := a.attachEvidence(ctx, paths, r, stream); err != nil {
+		return nil, err
+	}
+	a.progress(Progress{Phase: "done", Inputs: len(ev.inputs), Events: ev.events, Done: true})
+	return r, nil
+}
+
+// evidence is what the scan of all inputs came to.
+type evidence struct {
+	inputs    []*inputState
+	sightings []sighting
+	alerts    []*model.Alert
+	clocks    clock.Estimator
+	events    int64
+	bytes     int64
+}
+
+// scan walks paths, finds each input's format, and decodes and matches it.
+func (a *App) scan(ctx context.Context, paths []string) (*evidence, error) {
+	ev := &evidence{}
+	sc := &scanner{registry: a.registry, engine: a.engine}
+	begun := map[*inputState]bool{}
+	collect := func(s *scanned) {
+		in := s.input
+		begun[in] = true
+		ev.bytes += s.bytes
+		ev.sightings = append(ev.sightings, s.sightings...)
+		ev.alerts = append(ev.alerts, s.alerts...)
+		ev.clocks.Merge(s.clocks)
+		ev.events += s.events
+		in.Events += s.events
+		in.Skipped += s.skipped
+		for _, e := range s.errors {
+			in.fail(e)
+		}
+		if !s.first.IsZero() && (in.first.IsZero() || s.first.Before(in.first)) {
+			in.first = s.first
+		}
+		if s.last.After(in.last) {
+			in.last = s.last
+		}
+		a.progress(Progress{Phase: "reading", Input: in.Path, Inputs: len(begun), Bytes: ev.bytes, Events: ev.events})
+	}
+	produce := func(ctx context.Context, emit func(job) error) error {
+		return a.walk(ctx, paths, func(in *inputState, d decode.Decoder, r io.Reader) error {
+			return frames(in, d, r, in.failLater, emit)
+		}, func(in *inputState) { ev.inputs = append(ev.inputs, in) })
+	}
+	if err := sc.run(ctx, a.opt.Workers, produce, collect); err != nil {
+		return nil, err
+	}
+	for _, in := range ev.inputs {
+		in.settle()
+	}
+	slices.SortFunc(ev.inputs, func(x, y *inputState) int { return cmp.Compare(x.Path, y.Path) })
+	return ev, nil
+}
+
+// walk calls visit with every input whose format is known, and done with every
+// input once it was read, whether or not it could be.
+func (a *App) walk(ctx context.Context, paths []string, visit func(*inputState, decode.Decoder, io.Reader) error, done func(*inputState)) error {
+	byPath := map[string]*inputState{}
+	bad := func(path string, e model.InputError) {
+		in := byPath[path]
+		if in == nil {
+			in = &inputState{Input: model.Input{Path: path}}
+			byPath[path] = in
+			done(in)
+		}
+		in.failLater(e)
+	}
+	stdin, err := a.stdin()
+	if err != nil {
+		return err
+	}
+	return source.Walk(ctx, paths, source.Options{Stdin: stdin}, func(src source.Input) error {
+		in := &inputState{Input: model.Input{Path: src.Path}}
+		byPath[src.Path] = in
+		done(in)
+		counted := &countingReader{r: src.Reader}
+		head, err := src.Reader.Peek(decode.SniffLen) // shorter input, or one that fails, still has a beginning
+		d := a.registry.Detect(head)
+		if d == nil {
+			in.Format, in.Bytes = "unknown", int64(len(head))
+			cause := "unknown format: " + describe(head)
+			if err != nil && !errors.Is(err, io.EOF) {
+				cause = err.Error()
+			}
+			in.failLater(model.InputError{Offset: 0, Count: 1, Cause: cause})
+			return nil
+		}
+		in.Format = d.Name()
+		err = visit(in, d, counted)
+		in.Bytes = counted.n
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			in.failLater(model.InputError{Offset: counted.n, Count: 1, Cause: "the rest cannot be read: " + err.Error()})
+		}
+		return nil
+	}, bad)
+}
+
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// describe says what stands at the beginning of an input nobody knows.
+func describe(head []byte) string {
+	if len(head) > 24 {
+		head = head[:24]
+	}
+	return fmt.Sprintf("it begins with %q", head)
+}
+
+// ordered returns the sightings in the order of corrected time, each event once.
+func (a *App) ordered(ev *evidence, c *clock.Correction) []sighting {
+	out := ev.sightings[:0]
+	for _, s := range ev.sightings {
+		s.obs.Time = c.Time(clock.Source{Input: s.obs.Ref.Input, Host: s.obs.Host}, s.stamps)
+		if a.inside(s.obs.Time) {
+			out = append(out, s)
+		}
+	}
+	slices.SortStableFunc(out, func(x, y sighting) int {
+		// Records of one input that carry one time stand in the order in which they
+		// were written: a parent before its child.
+		if c := x.obs.Time.Compare(y.obs.Time); c != 0 {
+			return c
+		}
+		if x.obs.Ref.Input == y.obs.Ref.Input {
+			return cmp.Compare(x.obs.Ref.Record, y.obs.Ref.Record)
+		}
+		return cmp.Or(cmp.Compare(x.obs.Event, y.obs.Event), cmp.Compare(x.obs.Ref.Input, y.obs.Ref.Input))
+	})
+	seen := make(map[string]bool, len(out))
+	return slices.DeleteFunc(out, func(s sighting) bool {
+		if seen[s.obs.Event] {
+			return true
+		}
+		seen[s.obs.Event] = true
+		return false
+	})
+}
+
+func (a *App) inside(t time.Time) bool {
+	return (a.opt.Since.IsZero() || !t.Before(a.opt.Since)) && (a.opt.Until.IsZero() || t.Before(a.opt.Until))
+}
+
+// within returns the alerts of other products that lie inside the wanted time,
+// each once, in order.
+func (a *App) within(alerts []*model.Alert) []*model.Alert {
+	seen := map[string]bool{}
+	out := slices.DeleteFunc(alerts, func(al *model.Alert) bool {
+		if seen[al.ID] || !a.inside(al.Time) {
+			return true
+		}
+		seen[al.ID] = true
+		return false
+	})
+	slices.SortStableFunc(out, func(x, y *model.Alert) int {
+		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.ID, y.ID))
+	})
+	return out
+}
+
+// tell turns the raised results into incidents, worst first.
+func (a *App) tell(results []*fusion.Result, memory *graph.Memory, stream []sighting) ([]*fusion.Result, []model.Incident) {
+	estate := story.Estate{Hosts: hosts(stream)}
+	var (
+		raised    []*fusion.Result
+		incidents []model.Incident
+	)
+	for _, r := range results {
+		if !r.Raised {
+			continue
+		}
+		c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}}
+		for _, m := range r.Members {
+			if m.Tier == fusion.Core {
+				c.Core = append(c.Core, m.Alert)
+			} else {
+				c.Context = append(c.Context, m.Alert)
+			}
+			c.Gain[m.Alert.ID] = m.Gain
+		}
+		if len(c.Core) == 0 {
+			continue
+		}
+		raised = append(raised, r)
+		incidents = append(incidents, *story.Tell(c, memory, estate))
+	}
+	return raised, incidents
+}
+
+// hosts lists the hosts that the stream tells of.
+func hosts(stream []sighting) []string {
+	seen := map[string]bool{}
+	for _, s := range stream {
+		if s.obs.Host != "" {
+			seen[s.obs.Host] = true
+		}
+	}
+	out := make([]string, 0, len(seen))
+	for h := range seen {
+		out = append(out, h)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// report puts together what was found.
+func (a *App) report(ev *evidence, alerts []*model.Alert, results []*fusion.Result, incidents []model.Incident, c *clock.Correction) *model.Report {
+	r := &model.Report{
+		Schema:    model.ReportSchema,
+		Engine:    model.Engine{Version: a.opt.Version, Rules: a.engine.Digest(), AttackVersion: knowledge.AttackVersion},
+		Totals:    model.Totals{Events: ev.events, Alerts: len(alerts), Incidents: len(incidents)},
+		Incidents: incidents,
+		Notes:     a.notes(ev, c),
+	}
+	offsets := map[string]float64{}
+	for _, o := range c.Offsets() {
+		if o.Seconds != 0 {
+			offsets[o.Input] = o.Seconds
+		}
+	}
+	for _, in := range ev.inputs {
+		in.ClockOffset = offsets[in.Path]
+		r.Inputs = append(r.Inputs, in.Input)
+	}
+	member := map[string]string{}
+	for _, in := range incidents {
+		for _, id := range slices.Concat(in.Alerts, in.Context) {
+			member[id] = in.ID
+		}
+	}
+	slices.SortStableFunc(alerts, func(x, y *model.Alert) int {
+		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.ID, y.ID))
+	})
+	alone := lonely(alerts, member)
+	shown := map[string]bool{}
+	for _, al := range alone {
+		r.Alone = append(r.Alone, al.ID)
+		shown[al.ID] = true
+	}
+	for _, al := range alerts {
+		if id, ok := member[al.ID]; ok {
+			al.Incident = &id
+			shown[al.ID] = true
+		}
+		if shown[al.ID] || a.opt.AllAlerts {
+			r.Alerts = append(r.Alerts, *al)
+		}
+	}
+	return r
+}
+
+// maxAlone bounds the list of serious alerts that joined nothing.
+const maxAlone = 500
+
+// lonely lists the alerts of level high or critical that no incident holds, worst
+// first, one for each rule and subject.
+func lonely(alerts []*model.Alert, member map[string]string) []*model.Alert {
+	var out []*model.Alert
+	seen := map[string]bool{}
+	for _, al := range alerts {
+		if al.Severity.Rank() < model.High.Rank() || member[al.ID] != "" {
+			continue
+		}
+		k := al.Rule.ID + "\x00" + al.Host
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		out = append(out, al)
+	}
+	slices.SortStableFunc(out, func(x, y *model.Alert) int { return cmp.Compare(y.Severity.Rank(), x.Severity.Rank()) })
+	return out[:min(len(out), maxAlone)]
+}
+
+// notes say what a reader should know of the evidence as a whole.
+func (a *App) notes(ev *evidence, c *clock.Correction) []string {
+	var out []string
+	const most = 20
+	offsets := c.Offsets()
+	for i, o := range offsets {
+		if i == most {
+			out = append(out, fmt.Sprintf("%d further sources had their clocks corrected.", len(offsets)-most))
+			break
+		}
+		out = append(out, o.Text)
+	}
+	if n := len(a.refused); n > 0 {
+		out = append(out, fmt.Sprintf("%d rules could not be used; the first: %s", n, a.refused[0]))
+	}
+	if ev.events == 0 {
+		out = append(out, "No event could be read, so this says nothing about whether there was an attack.")
+	}
+	return out
+}
+
+// failLater and fail record an error of an input: fail from the collecting
+// goroutine, failLater from the reading one, so that neither waits for the other.
+func (in *inputState) failLater(e model.InputError) { in.readErrors = addError(in.readErrors, e) }
+
+func (in *inputState) fail(e model.InputError) { in.Errors = addError(in.Errors, e) }
+
+// maxInputErrors bounds the different errors kept of one input.
+const maxInputErrors = 50
+
+func addError(list []model.InputError, e model.InputError) []model.InputError {
+	for i := range list {
+		if list[i].Cause == e.Cause {
+			list[i].Count += e.Count
+			return list
+		}
+	}
+	if len(list) >= maxInputErrors {
+		list[len(list)-1].Count += e.Count
+		return list
+	}
+	return append(list, e)
+}
+
+// settle joins what both goroutines recorded, once both are done.
+func (in *inputState) settle() {
+	for _, e := range in.readErrors {
+		in.fail(e)
+	}
+	in.readErrors = nil
+	slices.SortStableFunc(in.Errors, func(x, y model.InputError) int {
+		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Record, y.Record), cmp.Compare(x.Cause, y.Cause))
+	})
+	if !in.first.IsZero() {
+		first, last := in.first.UTC(), in.last.UTC()
+		in.First, in.Last = &first, &last
+	}
+	in.ClockOffset = math.Round(in.ClockOffset*1000) / 1000
+}

@@ -1,0 +1,241 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/catena-sec/catena/internal/clock"
+	"github.com/catena-sec/catena/internal/decode"
+	"github.com/catena-sec/catena/internal/detect"
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// A sighting is what the scan keeps of an event that a rule matched or that
+// memory wants: its observation, its stamps, and the rules.
+type sighting struct {
+	obs    *model.Observation
+	stamps clock.Stamps
+	rules  []int32
+}
+
+// scanned is what the scan made of one chunk.
+type scanned struct {
+	input     *inputState
+	seq       int // of the chunk in its input
+	sightings []sighting
+	alerts    []*model.Alert // of other products, from the evidence itself
+	clocks    *clock.Estimator
+	events    int64
+	bytes     int64
+	skipped   int64
+	errors    []model.InputError
+	first     time.Time
+	last      time.Time
+}
+
+// inputState collects what is known of one input. The reading goroutine writes
+// Path, Format, Bytes and readErrors, the collecting one all else.
+type inputState struct {
+	model.Input
+	first, last time.Time
+	readErrors  []model.InputError
+}
+
+// scanner decodes chunks and matches rules on many goroutines.
+type scanner struct {
+	registry *decode.Registry
+	engine   *detect.Engine
+}
+
+type job struct {
+	input   *inputState
+	decoder decode.Decoder
+	chunk   decode.Chunk
+	seq     int
+}
+
+// run decodes and matches jobs with n workers and hands the results to collect,
+// in the order of the jobs whatever worker did them, on the calling goroutine.
+func (s *scanner) run(ctx context.Context, n int, produce func(context.Context, func(job) error) error, collect func(*scanned)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type slot struct {
+		job  job
+		done chan *scanned
+	}
+	var (
+		work  = make(chan slot, n)
+		order = make(chan slot, 2*n) // bounds the chunks in memory
+		fail  error
+		wg    sync.WaitGroup
+	)
+	for range n {
+		wg.Go(func() {
+			w := worker{scanner: s, matcher: s.engine.NewMatcher(), strings: map[string]string{}}
+			for sl := range work {
+				sl.done <- w.scan(sl.job)
+			}
+		})
+	}
+	go func() {
+		defer close(order)
+		defer close(work)
+		fail = produce(ctx, func(j job) error {
+			sl := slot{j, make(chan *scanned, 1)}
+			select {
+			case order <- sl:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			select {
+			case work <- sl:
+				return nil
+			case <-ctx.Done():
+				// The slot stands in order already: answer it, so that nobody waits.
+				sl.done <- &scanned{input: j.input, seq: j.seq, clocks: &clock.Estimator{}}
+				return ctx.Err()
+			}
+		})
+	}()
+	for sl := range order {
+		collect(<-sl.done)
+	}
+	wg.Wait()
+	return fail
+}
+
+// worker is the state of one scanning goroutine.
+type worker struct {
+	*scanner
+	matcher *detect.Matcher
+	strings map[string]string // values seen before: hosts, users and images repeat endlessly
+}
+
+// maxInterned bounds a worker's table of repeated strings.
+const maxInterned = 1 << 16
+
+func (w *worker) intern(s string) string {
+	if s == "" {
+		return ""
+	}
+	if t, ok := w.strings[s]; ok {
+		return t
+	}
+	if len(w.strings) >= maxInterned {
+		clear(w.strings)
+	}
+	t := strings.Clone(s)
+	w.strings[t] = t
+	return t
+}
+
+// scan decodes one chunk and matches every event of it.
+func (w *worker) scan(j job) *scanned {
+	out := &scanned{input: j.input, seq: j.seq, clocks: &clock.Estimator{}}
+	var b decode.Batch
+	func() {
+		// A decoder that panics is our bug; the evidence of the others must not be
+		// lost for it.
+		defer func() {
+			if p := recover(); p != nil {
+				b.Fail(j.chunk.Offset, j.chunk.Record+b.Records, fmt.Sprintf("internal error in the %s decoder: %v", j.decoder.Name(), p))
+			}
+		}()
+		j.decoder.Decode(j.chunk, &b)
+	}()
+	out.events = int64(len(b.Events) + len(b.Alerts))
+	out.bytes, out.skipped, out.errors = int64(len(j.chunk.Data)), b.Skipped, b.Errors
+	for i := range b.Events {
+		ev := &b.Events[i]
+		if out.first.IsZero() || ev.Time.Before(out.first) {
+			out.first = ev.Time
+		}
+		if ev.Time.After(out.last) {
+			out.last = ev.Time
+		}
+		stamps := clock.Of(ev)
+		host := w.intern(ev.Host)
+		out.clocks.Observe(clock.Source{Input: ev.Ref.Input, Host: host}, w.intern(ev.Code), stamps)
+		rules := w.matcher.Match(ev)
+		if len(rules) == 0 && ev.Act == model.ActNone {
+			continue
+		}
+		s := sighting{stamps: stamps}
+		for _, r := range rules {
+			s.rules = append(s.rules, int32(r))
+		}
+		w.registry.Entities(ev)
+		s.obs = w.observe(ev)
+		out.sightings = append(out.sightings, s)
+	}
+	for i := range b.Alerts {
+		a := &b.Alerts[i]
+		out.alerts = append(out.alerts, a)
+		if out.first.IsZero() || a.Time.Before(out.first) {
+			out.first = a.Time
+		}
+		if a.End.After(out.last) {
+			out.last = a.End
+		}
+	}
+	return out
+}
+
+// observe copies what memory keeps of ev out of its batch.
+func (w *worker) observe(ev *model.Event) *model.Observation {
+	o := &model.Observation{
+		Event: ev.ID(), Time: ev.Time, Act: ev.Act, Host: w.intern(ev.Host), Code: w.intern(ev.Code), Format: ev.Format,
+		Source: ev.Source, Subsystem: ev.Subsystem, Ref: ev.Ref,
+		Entities: make([]model.Entity, len(ev.Entities)), Text: w.intern(observedText(ev)),
+	}
+	o.Source.Service = w.intern(o.Source.Service)
+	for i, e := range ev.Entities {
+		o.Entities[i] = model.Entity{Type: e.Type, Value: w.intern(e.Value), Role: e.Role, Name: w.intern(e.Name), Alt: w.intern(e.Alt)}
+	}
+	return o
+}
+
+// textFields are the fields that say what was run, asked or written, the most
+// telling first.
+var textFields = []model.FieldID{model.FCommandLine, model.FScriptBlockText, model.FPayload, model.FTargetObject, model.FTargetFilename, model.FPipeName,
+	model.FServiceFileName, model.FImagePath, model.FTaskName, model.FGrantedAccess, model.FQueryName, model.FEventName, model.FOperation, model.FOperationName, model.FActionType,
+	model.FQuery, model.FUri, model.FMessageLower}
+
+// observedText is the one text of ev that a story would quote.
+func observedText(ev *model.Event) string {
+	if ev.Act == model.ActConnect {
+		if port := firstText(ev, model.FDestinationPort, model.FDestPort, model.FIdRespP); port != "" {
+			return firstText(ev, model.FDestinationIp, model.FDestAddress, model.FIdRespH) + ":" + port
+		}
+	}
+	s := firstText(ev, textFields...)
+	if len(s) > model.MaxObservedText {
+		s = strings.ToValidUTF8(s[:model.MaxObservedText], "")
+	}
+	return s
+}
+
+func firstText(ev *model.Event, fields ...model.FieldID) string {
+	for _, f := range fields {
+		if s, ok := ev.Get(f); ok && s != "" && s != "-" {
+			return s
+		}
+	}
+	return ""
+}
+
+// frames cuts one input into jobs. Its error is why the rest of the input could
+// not be read, never that of emit.
+func frames(in *inputState, d decode.Decoder, r io.Reader, bad func(model.InputError), emit func(job) error) error {
+	seq := 0
+	return d.Frame(r, func(c decode.Chunk) error {
+		c.Input = in.Path
+		j := job{input: in, decoder: d, chunk: c, seq: seq}
+		seq++
+		return emit(j)
+	}, bad)
+}
