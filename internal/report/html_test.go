@@ -147,3 +147,20 @@ func TestHTMLScript(t *testing.T) {
 		}
 	}
 }
+
+func FuzzHTML(f *testing.F) {
+	f.Add(hostile, "</script><script>")
+	f.Add("javascript:alert(1)", `" onmouseover="x`)
+	f.Add("user:a", "T1059/../../x")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		r := sample()
+		r.Incidents = r.Incidents[1:]
+		r.Alerts = r.Alerts[13:]
+		salt(r, a, b)
+		page := string(render(t, HTML(Options{}), r))
+		checkPage(t, page)
+		if strings.Count(page, "<script") != 1 {
+			t.Fatal("a second script")
+		}
+	})
+}

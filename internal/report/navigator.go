@@ -96,7 +96,7 @@ func (navigatorWriter) Write(w io.Writer, r *model.Report) error {
 	if err != nil {
 		return fmt.Errorf("write navigator layer: %w", err)
 	}
-	_, err = w.Write(append(b, '\n'))
+	_, err = w.Write(append(escapeHidden(b), '\n'))
 	return err
 }
 
@@ -121,7 +121,7 @@ func layerTechniques(r *model.Report) []layerTechnique {
 			s.score = max(s.score, inc.Score)
 			s.steps += steps[id]
 			if s.incidents++; s.incidents <= layerNames {
-				s.names = append(s.names, fmt.Sprintf("%s (%s %d): %s", inc.ID, inc.Severity, inc.Score, Clean(inc.Title)))
+				s.names = append(s.names, Clean(fmt.Sprintf("%s (%s %d): %s", inc.ID, inc.Severity, inc.Score, inc.Title)))
 			}
 		}
 	}

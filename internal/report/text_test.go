@@ -65,18 +65,28 @@ func TestTextColor(t *testing.T) {
 	}
 }
 
+// salt puts two strings wherever evidence can put one.
+func salt(r *model.Report, a, b string) {
+	inc := &r.Incidents[0]
+	inc.Title, inc.Root.Host, inc.Steps[0].Summary, inc.Steps[0].Tactic, inc.Steps[1].User, inc.Links[0].Detail = a, b, a, b, a, b
+	inc.Severity, inc.Steps[2].Stage, inc.Impact.Touched, inc.ID, inc.Root.Entity = model.Severity(b), model.Stage(a), []string{a, b}, b, a
+	inc.Steps[3].From, inc.Steps[3].To, inc.Steps[3].Host, inc.Steps[2].Technique = a, b, b, a
+	r.Inputs[0].Path, r.Notes, r.Alone, r.Engine.Rules = a, []string{b}, []string{a, r.Alerts[0].ID}, b
+	al := &r.Alerts[0]
+	al.Rule.Title, al.Techniques, al.Evidence[0].Event, al.Evidence[0].ID = b, []string{a}, []byte(a), b
+	al.Entities = append(al.Entities, ent(model.EntityType(a), model.Role(b), a), ent(model.User, model.Target, b), ent(model.File, model.Object, a))
+}
+
 func FuzzText(f *testing.F) {
 	f.Add(hostile, "corp\\a", 80)
 	f.Add("\x1b]8;;http://x\x07", "m\x1b[", 61)
 	f.Add(strings.Repeat("\u0301", 40)+"\u2029", " ", 0)
 	f.Fuzz(func(t *testing.T, a, b string, width int) {
 		r := sample()
-		inc := &r.Incidents[0]
-		inc.Title, inc.Root.Host, inc.Steps[0].Summary, inc.Steps[0].Tactic, inc.Steps[1].User, inc.Links[0].Detail = a, b, a, b, a, b
-		inc.Severity, inc.Steps[2].Stage, inc.Impact.Touched, inc.ID = model.Severity(b), model.Stage(a), []string{a, b}, b
-		r.Inputs[0].Path, r.Notes, r.Alone, r.Alerts[0].Rule.Title = a, []string{b}, []string{a, r.Alerts[0].ID}, b
+		salt(r, a, b)
 		checkClean(t, string(render(t, Text(TextOptions{Width: width}, Options{}), r)))
 		checkClean(t, strings.ReplaceAll(string(render(t, CSV(), r)), "\r\n", "\n"))
-		checkPage(t, string(render(t, HTML(Options{}), r)))
+		checkClean(t, string(render(t, JSON(), r)))
+		checkClean(t, string(render(t, Navigator(), r)))
 	})
 }
