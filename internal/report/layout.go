@@ -534,22 +534,32 @@ func (g *sketch) trim() {
 func (g *sketch) place() Graph {
 	out := Graph{Hidden: g.hidden}
 	lanes, laneIndex := g.lanes()
-	moved := make(map[int]int) // sketch index to index in out
-	cause := make(map[int]int) // sketch index of the first node that acted on it
+	moved := make(map[int]int)    // sketch index to index in out
+	causes := make(map[int][]int) // sketch index to those of earlier nodes that acted on it
 	for _, e := range g.edges {
-		if _, ok := cause[e.To]; !ok && e.From < e.To {
-			cause[e.To] = e.From
+		if e.From < e.To {
+			causes[e.To] = append(causes[e.To], e.From)
 		}
 	}
 	col, row := make(map[int]int), make(map[int]int)
 	used := make(map[[3]int]bool) // lane, column, row
 	rows := make([]int, len(lanes))
-	column, columns := 0, 0
+	// A node stands right of all that acted on it, and not left of where the step
+	// before its own began, so that time runs to the right and things of one step
+	// stand together.
+	columns, floor, begin, step := 0, 0, 0, 0
 	for _, i := range g.byTime() {
 		n := &g.nodes[i]
 		lane := laneIndex[n.lane]
-		want := 0
-		if c, ok := cause[i]; ok && !g.nodes[c].gone {
+		fresh := n.Step > step
+		if fresh {
+			floor, step = max(floor, begin), n.Step
+		}
+		column, want := floor, 0
+		for _, c := range causes[i] {
+			if g.nodes[c].gone {
+				continue
+			}
 			column = max(column, col[c]+1)
 			if g.nodes[c].lane == n.lane {
 				want = row[c]
@@ -560,6 +570,9 @@ func (g *sketch) place() Graph {
 				col[i], row[i] = column, r
 				break
 			}
+		}
+		if fresh {
+			begin = col[i]
 		}
 		used[[3]int{lane, col[i], row[i]}] = true
 		rows[lane] = max(rows[lane], row[i]+1)
