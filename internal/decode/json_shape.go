@@ -34,6 +34,8 @@ func jsonShapes() []jsonShape {
 		winEventsShape(),
 		cloudTrailShape(),
 		cloudTrailLookupShape(),
+		syslogRowShape(),
+		zeekShape(),
 		winRowShape(),
 		defenderShape(),
 		vmConnectionShape(),

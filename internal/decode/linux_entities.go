@@ -117,8 +117,18 @@ func linuxEntities(e *model.Event) {
 		auditEntities(e)
 	case "sysmon":
 		windowsEntities(e)
+		for i := range e.Entities { // Sysmon for Linux names local accounts without their host
+			if u := &e.Entities[i]; u.Type == model.User && e.Host != "" && !strings.ContainsAny(u.Value, `\@`) {
+				u.Value = e.Host + `\` + u.Value
+			}
+		}
 	default:
 		syslogEntities(e)
+	}
+	if ip := e.Text(model.FHostIP); ip != "" { // of a Log Analytics row: the host's own address
+		l := entityList{host: e.Host, list: e.Entities}
+		l.ip(ip, model.Subject)
+		e.Entities = l.list
 	}
 }
 

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"io"
@@ -63,6 +64,9 @@ func dataFiles(t testing.TB, patterns ...string) map[string][]byte {
 					t.Fatal(err)
 				}
 			}
+			if strings.HasSuffix(name, ".zip") {
+				data = firstMember(t, data)
+			}
 			rel, _ := filepath.Rel(root, name)
 			out[rel] = data
 		}
@@ -71,6 +75,23 @@ func dataFiles(t testing.TB, patterns ...string) map[string][]byte {
 		t.Skipf("no data: %s holds none of %v", root, patterns)
 	}
 	return out
+}
+
+// firstMember unpacks the first file of a zip archive.
+func firstMember(t testing.TB, data []byte) []byte {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil || len(z.File) == 0 {
+		t.Fatalf("no archive: %v", err)
+	}
+	r, err := z.File[0].Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err = io.ReadAll(r); err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // describeEvent renders the act, code, service and entities of an event.

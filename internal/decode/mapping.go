@@ -52,6 +52,7 @@ import (
 //	host: "{computer}"
 //	act: logon
 //	fields: {User: "{account}"}     # further fields, by Sigma's names
+//	syslog: {message: text, program: proc, pid: pid}   # the row wraps a syslog message
 //
 // A Mapping is read-only once parsed.
 type Mapping struct {
@@ -84,6 +85,8 @@ type Mapping struct {
 	host   template
 	act    model.Act
 	fields []fieldRule
+
+	message, program, pid string // fields of a wrapped syslog message
 }
 
 type pair struct{ name, value string }
@@ -336,6 +339,18 @@ func (m *Mapping) read(root *yaml.Node) error {
 			m.host, err = parseTemplate(v)
 		case "act":
 			m.act, err = readAct(v)
+		case "syslog":
+			return eachKey(v, func(key string, v *yaml.Node) error {
+				switch key {
+				case "message":
+					return scalar(&m.message)(v)
+				case "program":
+					return scalar(&m.program)(v)
+				case "pid":
+					return scalar(&m.pid)(v)
+				}
+				return errUnknownKey
+			})
 		case "fields":
 			return eachKey(v, func(key string, v *yaml.Node) error {
 				t, err := parseTemplate(v)
@@ -375,10 +390,10 @@ func (m *Mapping) check(root *yaml.Node) error {
 		return lineError(root, "rule.id or rule.title is missing")
 	case !m.event && m.product.empty():
 		return lineError(root, "product is missing")
-	case m.event && m.source.Product == "":
+	case m.event && m.source.Product == "" && m.message == "":
 		return lineError(root, "source.product is missing")
 	}
-	used := []string{m.timeField, m.sevField, m.techField, m.tactField}
+	used := []string{m.timeField, m.sevField, m.techField, m.tactField, m.message, m.program, m.pid}
 	for _, t := range []template{m.product, m.ruleID, m.ruleTitle, m.code, m.host} {
 		for i := 1; i < len(t); i += 2 {
 			used = append(used, t[i])
@@ -622,7 +637,7 @@ func (m *Mapping) bind(names *model.Names, zone *time.Location) *boundMapping {
 			}
 		}
 	}
-	add(m.timeField, m.sevField, m.techField, m.tactField)
+	add(m.timeField, m.sevField, m.techField, m.tactField, m.message, m.program, m.pid)
 	add(m.columns...)
 	add(m.dedupe...)
 	for _, t := range []template{m.product, m.ruleID, m.ruleTitle, m.code, m.host} {
@@ -743,6 +758,13 @@ func (bm *boundMapping) emit(b *Batch, e model.Event) error {
 			open := b.Open()
 			kept := slices.DeleteFunc(open, func(s model.Slot) bool { return bm.ignored[s.Field] })
 			b.slots = b.slots[:b.open+len(kept)]
+		}
+		if bm.message != "" {
+			if err := emitSyslogMessage(b, &e, bm.names, r.get(bm.program), r.get(bm.pid), r.get(bm.message)); err != nil {
+				b.Drop()
+				return fmt.Errorf("mapping %s: %w", bm.Name, err)
+			}
+			finish(&e)
 		}
 		b.Emit(e)
 		return nil
@@ -869,7 +891,7 @@ func (r *row) findEntities() []model.Entity {
 		if value == "" || value == "-" {
 			continue
 		}
-		host := strings.ToLower(strings.TrimSpace(r.get(rule.host)))
+		host := linuxHost(strings.TrimSpace(r.get(rule.host)))
 		if e, ok := mappedEntity(rule, value, host); ok {
 			out = append(out, e)
 		}
@@ -896,7 +918,8 @@ func mappedEntity(rule entityRule, value, host string) (model.Entity, bool) {
 		}
 	case model.File, model.Process, model.Session:
 		if rule.typ == model.File {
-			e.Name = value
+			e.Name, value = value, strings.ToLower(value)
+			e.Value = value
 		}
 		if host != "" {
 			e.Value = host + ":" + value
@@ -908,7 +931,7 @@ func mappedEntity(rule entityRule, value, host string) (model.Entity, bool) {
 // findHost says on which host the row happened.
 func (r *row) findHost(es []model.Entity) string {
 	if host := r.render(r.host); host != "" {
-		return strings.ToLower(host)
+		return linuxHost(host)
 	}
 	for _, e := range es {
 		if e.Type == model.Host && e.Role == model.Subject {

@@ -127,6 +127,16 @@ func (d *syslogDecoder) Decode(c Chunk, b *Batch) {
 // emit finishes the event of one line.
 func (d *syslogDecoder) emit(b *Batch, e model.Event, h *syslogHeader) {
 	e.Host = linuxHost(h.host)
+	if isLinuxSysmon(h.message) {
+		if err := linuxSysmon(b, &e, d.o.Names, h.message); err != nil {
+			b.Drop()
+			b.Fail(e.Ref.Offset, e.Ref.Record, "Sysmon's event: "+err.Error())
+			return
+		}
+		finish(&e)
+		b.Emit(e)
+		return
+	}
 	if strings.Contains(h.message, "audit(") && d.audit.single(b, &e, h.message) {
 		finish(&e)
 		b.Emit(e)
