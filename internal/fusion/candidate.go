@@ -37,6 +37,7 @@ type candidate struct {
 	lastOf   map[model.EntityKey]*meta // last meta that carries an entity
 	ended    bool                      // waits to count in its actor's history
 	spawn    float64                   // highest score
+	shown    map[string]float64        // event to the bits it has given already
 }
 
 type groupKey struct {
@@ -171,6 +172,26 @@ func (c *candidate) worth(m *meta, bits float64) float64 {
 	return gain
 }
 
+// once leaves of the bits of m what its events have given already: several rules
+// that match one event are one piece of evidence.
+func (c *candidate) once(m *meta, bits float64) float64 {
+	if c.shown == nil {
+		c.shown = map[string]float64{}
+	}
+	given := 0.0
+	for _, a := range m.alerts {
+		for _, x := range a.Evidence {
+			given = max(given, c.shown[x.ID])
+		}
+	}
+	for _, a := range m.alerts {
+		for _, x := range a.Evidence {
+			c.shown[x.ID] = max(c.shown[x.ID], bits)
+		}
+	}
+	return max(bits-given, 0)
+}
+
 // breadth rewards several tactics.
 func (c *candidate) breadth() float64 {
 	switch len(c.tactics) {
@@ -193,11 +214,14 @@ func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 	if parent != nil {
 		m.via, m.bits, m.terms, m.others = l.via, l.bits, l.terms, l.others
 		m.full = l.gain
-		m.gain = c.worth(m, l.gain)
+		m.beside = parent.beside || l.via.class == wide && m.acted() && m.level < 3
+		if m.gain = c.once(m, c.worth(m, l.gain)); m.beside {
+			m.gain = 0 // nearness alone makes neither worse
+		}
 	} else {
 		b := e.rates.of(m, nil)
 		m.full = max(0, seedBits[m.level]-2*math.Log2(1+float64(b.fired)))
-		m.gain = m.full
+		m.gain = c.once(m, m.full)
 	}
 	if c.seed == nil {
 		c.seed = m
@@ -308,6 +332,12 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 		a, b, from, to = b, a, to, from
 	}
 	members := append([]*meta(nil), b.metas...)
+	top := 0
+	for _, m := range members {
+		top = max(top, m.level)
+	}
+	// Much work of another hand, or mild work, that only happened near by.
+	beside := l.via.class == wide && (len(members) > backSmall || top < 3)
 	sort.SliceStable(members, func(i, j int) bool { return members[i].n < members[j].n })
 	b.into = a
 	if b.raised && e.live {
@@ -317,8 +347,11 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 	e.reroot(to, from, l)
 	for _, m := range members {
 		m.cand = a
+		m.beside = m.beside || beside && m.acted()
 		m.rep = a.groups[groupKey{m.subject, m.rule(), true}] + 1
-		m.gain = a.worth(m, m.full)
+		if m.gain = a.once(m, a.worth(m, m.full)); m.beside {
+			m.gain = 0
+		}
 		a.count(m)
 		a.raw += m.gain
 		e.rescore(a, m)

@@ -48,6 +48,15 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	}
 	b := e.rates.of(m, c)
 	p, others := e.chance(v, m, c)
+	if personal(v) && m.subject == o.subject && m.subject.Type == model.Host {
+		// On one machine its few users say little, and nothing at all beside two
+		// programs that are known: that is the place once more.
+		p = max(p, 1/float64(1+e.rates.people[m.subject]))
+		if p > hubShare || m.acted() && o.acted() {
+			w := *v
+			v, w.class, p = &w, wide, 1
+		}
+	}
 	if v.class == shared && p > hubShare {
 		return link{bits: math.Inf(-1)}
 	}

@@ -72,7 +72,11 @@ func (e *Engine) describe(a *model.Alert) portrait {
 				continue
 			}
 			trees = append(trees, root)
-			p.add(pivot{key: root, name: name, reason: model.SameProcessTree, class: narrow})
+			c := narrow
+			if known && e.mem.CommonAncestor(root, a.Time) {
+				c = shared // a service host or shell does many things that have nothing in common
+			}
+			p.add(pivot{key: root, name: name, reason: model.SameProcessTree, class: c})
 			e.behind(p, key, a.Time)
 		case model.AccessKey:
 			keys = append(keys, key)
@@ -212,12 +216,13 @@ type meta struct {
 	full   float64 // bits it would add to an empty campaign
 	gain   float64 // bits it adds to its own
 	rep    int     // how many of its rule and subject the candidate held when it came
+	beside bool    // came with a candidate that shares only the place
 }
 
 func (m *meta) rule() string { return m.alerts[0].Rule.ID }
 
 func (m *meta) unlink() {
-	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0
+	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep, m.beside = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0, false
 }
 
 func (m *meta) has(k model.EntityKey) bool {

@@ -106,6 +106,7 @@ type rates struct {
 	own        map[doing]int           // of rules and levels, what single principals contributed
 	carriers   map[model.EntityKey]int // distinct principals that carry an entity
 	principals map[who]bool
+	people     map[model.EntityKey]int // distinct users and sessions seen at a place
 	watched    map[model.EntityKey]*exposure
 	all        [5]int  // occurrences by level everywhere
 	hours      float64 // watched everywhere
@@ -115,7 +116,7 @@ type rates struct {
 }
 
 func newRates(priors map[string]float64) *rates {
-	return &rates{priors: priors, rules: map[ruleAt]int{}, levels: map[levelAt]int{}, carriers: map[model.EntityKey]int{}, own: map[doing]int{},
+	return &rates{priors: priors, rules: map[ruleAt]int{}, levels: map[levelAt]int{}, carriers: map[model.EntityKey]int{}, own: map[doing]int{}, people: map[model.EntityKey]int{},
 		principals: map[who]bool{}, watched: map[model.EntityKey]*exposure{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
 }
 
@@ -181,6 +182,13 @@ func (r *rates) add(m *meta) {
 	r.principals[by] = true
 	m.carries = make([]bool, len(m.pivots))
 	for i := range m.pivots {
+		if personal(&m.pivots[i]) {
+			c := carriage{m.pivots[i].key, who{subject: m.subject}}
+			if !r.carried[c] {
+				r.carried[c] = true
+				r.people[m.subject]++
+			}
+		}
 		c := carriage{m.pivots[i].key, by}
 		if !r.carried[c] {
 			r.carried[c] = true
@@ -229,6 +237,11 @@ func (r *rates) of(m *meta, c *candidate) background {
 		b.rule = max(b.rule, (p/24*priorHours+float64(nr))/hours)
 	}
 	return b
+}
+
+// personal says whether a pivot is someone at a place.
+func personal(v *pivot) bool {
+	return v.class == shared && (v.key.Type == model.User || v.key.Type == model.Session)
 }
 
 // chance is how likely a background alert carries a pivot that m and c share, and

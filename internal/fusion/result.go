@@ -98,9 +98,11 @@ func severity(c *candidate, bits, theta float64, top int) model.Severity {
 // says something by itself.
 func (m *meta) tier() Tier {
 	switch {
+	case m.beside:
+		return Context
 	case m.parent == nil || m.gain >= 1 || m.via.class == narrow:
 		return Core
-	case m.level >= 2 && m.via.class == shared && m.bits >= linkMost:
+	case m.level >= 2 && m.via.class == shared && m.bits >= linkMost, m.level >= 3 && !m.parent.beside:
 		return Core
 	}
 	return Context
