@@ -12,7 +12,7 @@ import (
 func cloudTrailShape() jsonShape {
 	return jsonShape{
 		name: "cloudtrail",
-		all:  marks(markEventName, markEventSource),
+		all:  marks(markEventName),
 		any:  marks(markAwsRegion, markUserIdentity, markEventVersion),
 		emit: emitCloudTrail,
 	}
@@ -53,9 +53,7 @@ func emitCloudTrail(w *jsonWorker, b *Batch, e *model.Event) error {
 	e.Subsystem = awsSubsystem(source)
 	failed := b.Text(model.FErrorCode) != ""
 	e.Act = awsAct(source, e.Code, failed, b.Text(model.FResponseElementsConsoleLogin))
-	finish(e)
-	b.Emit(*e)
-	return nil
+	return emitTimed(b, e)
 }
 
 // awsSubsystem is what kind of thing an AWS service manages.
@@ -176,12 +174,14 @@ func cloudTrailEntities(e *model.Event) {
 
 	// What the call handed out.
 	s.add(model.AccessKey, model.Target, firstOf(e.Text(model.FResponseElementsCredentialsAccessKeyId), e.Text(model.FResponseElementsAccessKeyAccessKeyId)), "", "")
-	s.roleSession(model.Target, e.Text(model.FResponseElementsAssumedRoleUserArn))
-	s.roleSession(model.Target, e.Text(model.FResponseElementsFederatedUserArn))
-	s.add(model.IAMRole, model.Target, e.Text(model.FRequestParametersRoleArn), "", "")
-	if e.Act == model.ActAssumeRole && e.Text(model.FRequestParametersRoleArn) == "" && e.Code != "GetFederationToken" {
-		s.roleSession(model.Target, e.Text(model.FResponseElementsAssumedRoleUserArn))
+	role := e.Text(model.FRequestParametersRoleArn)
+	s.add(model.IAMRole, model.Target, role, "", "")
+	session := e.Text(model.FResponseElementsAssumedRoleUserArn)
+	if session == "" && e.Act == model.ActAssumeRole {
+		session = sessionARN(role, e.Text(model.FRequestParametersRoleSessionName))
 	}
+	s.roleSession(model.Target, session)
+	s.roleSession(model.Target, e.Text(model.FResponseElementsFederatedUserArn))
 	if name := e.Text(model.FRequestParametersRoleName); name != "" {
 		s.add(model.IAMRole, model.Target, firstOf(e.Text(model.FResponseElementsRoleArn), iamARN(account, "role/"+name)), name, "")
 	}
@@ -246,11 +246,21 @@ func (s *entitySet) roleSession(role model.Role, arn string) {
 	name := arn[strings.LastIndexByte(arn, '/')+1:]
 	if role == model.Actor {
 		s.add(model.User, role, arn, name, "")
-		if isInstanceID(name) {
-			s.add(model.Resource, model.Subject, name, "", "")
-		}
+	}
+	if isInstanceID(name) {
+		s.add(model.Resource, model.Subject, name, "", "")
 	}
 	s.add(model.Session, role, arn, name, "")
+}
+
+// sessionARN is the ARN of a role's session, as STS makes it: the role's path is
+// left out.
+func sessionARN(role, name string) string {
+	account, path, ok := strings.Cut(strings.TrimPrefix(role, "arn:aws:iam::"), ":role/")
+	if !ok || name == "" {
+		return ""
+	}
+	return "arn:aws:sts::" + account + ":assumed-role/" + path[strings.LastIndexByte(path, '/')+1:] + "/" + name
 }
 
 // isInstanceID reports whether s is an EC2 instance id: i- and 8 or 17 hex digits.

@@ -321,7 +321,7 @@ func topKeys(doc *jsonDoc) string {
 			continue
 		}
 		if len(keys) == most {
-			return strings.Join(keys, ",") + ",..."
+			return fmt.Sprintf("%q...", strings.Join(keys, ","))
 		}
 		keys = append(keys, key)
 	}

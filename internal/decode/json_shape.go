@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -286,6 +287,19 @@ func plainSlots(b *Batch, doc *jsonDoc) {
 		}
 		b.Slot(leaf.path.id, leaf.kind, text)
 	}
+}
+
+var errNoTime = errors.New("record without a time that can be read")
+
+// emitTimed sets the event's time and emits it; an event without time has no place
+// in any story.
+func emitTimed(b *Batch, e *model.Event) error {
+	finish(e)
+	if e.Time.IsZero() {
+		return errNoTime
+	}
+	b.Emit(*e)
+	return nil
 }
 
 // innerJSON adds the leaves of JSON text inside of a value, under the value's path,

@@ -249,6 +249,9 @@ func emitWindows(b *Batch, e *model.Event) error {
 		}
 	}
 	finishWindows(b, e)
+	if e.Time.IsZero() {
+		return errNoTime
+	}
 	b.Emit(*e)
 	return nil
 }

@@ -17,8 +17,7 @@ func entraRowShape() jsonShape {
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			w.innerColumns(b)
 			e.Recorded, _ = jsonTime(&w.doc, markTimeGenerated, w.o)
-			emitEntra(b, e, w.doc.text(markOperationName), b.Text(model.FCategory), b.Text(model.FResultType))
-			return nil
+			return emitEntra(b, e, w.doc.text(markOperationName), b.Text(model.FCategory), b.Text(model.FResultType))
 		},
 	}
 }
@@ -42,14 +41,13 @@ func azureDiagShape() jsonShape {
 				}
 			}
 			result, _ := w.doc.find("resultType")
-			emitEntra(b, e, w.doc.text(markOperationNameLower), w.doc.text(markCategoryLower), result)
-			return nil
+			return emitEntra(b, e, w.doc.text(markOperationNameLower), w.doc.text(markCategoryLower), result)
 		},
 	}
 }
 
 // emitEntra finishes an Entra or Azure event.
-func emitEntra(b *Batch, e *model.Event, operation, category, result string) {
+func emitEntra(b *Batch, e *model.Event, operation, category, result string) error {
 	e.Code = strings.TrimSpace(operation)
 	e.Source = model.LogSource{Product: "azure"}
 	e.Subsystem = model.Identity
@@ -70,8 +68,7 @@ func emitEntra(b *Batch, e *model.Event, operation, category, result string) {
 		e.Source.Service = "auditlogs"
 		e.Act = entraAct(e.Code)
 	}
-	finish(e)
-	b.Emit(*e)
+	return emitTimed(b, e)
 }
 
 // entraAct says what an operation of the Entra audit log did.
@@ -177,9 +174,7 @@ func officeShape() jsonShape {
 				e.Subsystem = model.Storage
 			}
 			e.Act = officeAct(operation, b.Text(model.FResultStatus))
-			finish(e)
-			b.Emit(*e)
-			return nil
+			return emitTimed(b, e)
 		},
 	}
 }
@@ -243,9 +238,7 @@ func defenderShape() jsonShape {
 			} else {
 				aliasDefender(b, e)
 			}
-			finish(e)
-			b.Emit(*e)
-			return nil
+			return emitTimed(b, e)
 		},
 	}
 }
@@ -331,9 +324,7 @@ func vmConnectionShape() jsonShape {
 			e.Host = strings.ToLower(w.doc.text(markComputer))
 			e.Code = "VMConnection"
 			e.Act, e.Subsystem = model.ActConnect, model.Network
-			finish(e)
-			b.Emit(*e)
-			return nil
+			return emitTimed(b, e)
 		},
 	}
 }

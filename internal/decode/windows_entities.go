@@ -197,6 +197,10 @@ func (w *winEntities) security(act model.Act, id int) {
 		w.session(model.Actor, v.text(model.FSubjectLogonId))
 		caller()
 	case model.ActObjectRead, model.ActConfigChange:
+		if id == 33205 {
+			w.sqlAudit()
+			return
+		}
 		subject(model.Actor)
 		w.session(model.Actor, v.text(model.FSubjectLogonId))
 		if s := v.first(model.FObjectDN, model.FObjectName, model.FShareName, model.FTaskName); s != "" {
@@ -209,6 +213,9 @@ func (w *winEntities) security(act model.Act, id int) {
 		target(model.Target)
 		caller()
 		w.ip(model.Src, v.first(model.FIpAddress, model.FClientAddress))
+		if s := v.text(model.FObjectName); s != "" && id == 4662 {
+			w.add(model.Resource, model.Target, w.localName(s), s, "")
+		}
 	}
 }
 
@@ -239,6 +246,10 @@ func (w *winEntities) accountChange(id int) {
 // other reads the events of the remaining channels.
 func (w *winEntities) other(act model.Act) {
 	v := &w.v
+	if act == model.ActObjectRead {
+		w.sqlAudit()
+		return
+	}
 	w.process(model.Actor, "", v.text(model.FExecutionProcessID), "")
 	sid := v.text(model.FSecurityUserID)
 	switch act {
@@ -290,6 +301,28 @@ func (w *winEntities) other(act model.Act) {
 		if u := v.text(model.FUser); u != "" {
 			w.account(model.Actor, u)
 		}
+	}
+}
+
+// sqlAudit reads SQL Server's audit record (33205), whose fields stand as
+// "name:value" in one text: who touched which object of which database.
+func (w *winEntities) sqlAudit() {
+	v := &w.v
+	text := v.first(model.FData, model.FMessage)
+	value := func(name string) string {
+		s := field(text, name+":")
+		if i := strings.IndexAny(s, " \t"); i >= 0 {
+			s = s[:i]
+		}
+		return s
+	}
+	w.account(model.Actor, firstOf(value("session_server_principal_name"), value("server_principal_name")))
+	if db := value("database_name"); db != "" {
+		name := db
+		if o := value("object_name"); o != "" {
+			name += "." + o
+		}
+		w.add(model.Resource, model.Target, w.localName(name), name, "")
 	}
 }
 
@@ -391,7 +424,7 @@ func (s *entitySet) user(role model.Role, domain, name, sid string) bool {
 	if value == "" {
 		return false
 	}
-	if !isSID(sid) {
+	if !isSID(sid) || sid == "S-1-0-0" {
 		sid = ""
 	}
 	s.add(model.User, role, value, "", sid)
@@ -431,6 +464,10 @@ func (s *entitySet) userName(domain, name, sid string) string {
 	}
 	name = strings.ToLower(strings.TrimSpace(name))
 	domain = strings.ToLower(domain)
+	switch name { // whatever domain stands before them: some tools write the machine's
+	case "system", "local service", "network service", "anonymous logon":
+		return s.host + `\` + name
+	}
 	switch domain {
 	case "nt authority", "nt-autorität", "autorite nt", "autorité nt", "window manager", "font driver host", "nt service", "nt virtual machine", "iis apppool":
 		return s.host + `\` + name
@@ -439,8 +476,7 @@ func (s *entitySet) userName(domain, name, sid string) string {
 			return name
 		}
 		switch {
-		case name == "system", name == "local service", name == "network service", name == "anonymous logon",
-			strings.HasPrefix(name, "dwm-"), strings.HasPrefix(name, "umfd-"):
+		case strings.HasPrefix(name, "dwm-"), strings.HasPrefix(name, "umfd-"):
 			return s.host + `\` + name
 		case domain == ".":
 			domain = shortName(s.host)

@@ -185,8 +185,10 @@ func (d windowsXML) Decode(c Chunk, b *Batch) {
 		if s, ok := b.Get(model.FTimeCreatedSystemTime); ok {
 			e.Recorded, _ = parseStamp(s, d.o.Zone)
 		}
-		finishWindows(b, &e)
-		b.Emit(e)
+		if err := emitWindows(b, &e); err != nil {
+			b.Drop()
+			b.Fail(c.Offset+int64(start), n, err.Error())
+		}
 		at = end
 	}
 }
