@@ -28,7 +28,7 @@ type pivot struct {
 // A portrait is what fusion needs of an alert beside itself.
 type portrait struct {
 	subject   model.EntityKey // the place whose rates count
-	principal model.EntityKey // who acts there: tree, key, session, user, address
+	principal model.EntityKey // who acts there: tree, key, user, session, address
 	pivots    []pivot
 }
 
@@ -133,7 +133,7 @@ func (e *Engine) describe(a *model.Alert) portrait {
 			p.add(pivot{key: key, reason: model.SameResource, class: shared})
 		}
 	}
-	for _, l := range [][]model.EntityKey{trees, keys, sessions, users, ips, {p.subject}} {
+	for _, l := range [][]model.EntityKey{trees, keys, users, sessions, ips, {p.subject}} {
 		if len(l) > 0 {
 			p.principal = l[0]
 			break
