@@ -129,6 +129,7 @@ type sketch struct {
 	hosts map[string]bool // values that are hosts
 	// reached says which nodes an edge leads to.
 	reached map[int]bool
+	byPID   map[string]int    // Alt of a process to its node
 	names   map[string]string // entity key to what people call it
 	// hidden counts nodes that trim left out.
 	hidden int
@@ -141,7 +142,7 @@ type sketchNode struct {
 }
 
 func newGraph(inc *model.Incident) *sketch {
-	g := &sketch{index: make(map[string]int), edge: make(map[[2]int]int), reached: make(map[int]bool), hosts: make(map[string]bool), names: make(map[string]string)}
+	g := &sketch{index: make(map[string]int), edge: make(map[[2]int]int), reached: make(map[int]bool), byPID: make(map[string]int), hosts: make(map[string]bool), names: make(map[string]string)}
 	for _, e := range inc.Entities {
 		if e.Type == model.Host {
 			g.hosts[e.Value] = true
@@ -180,6 +181,8 @@ func (g *sketch) addAlert(a *model.Alert, step int) {
 			case t == model.Host && role == model.Subject:
 				subjectHost = &e
 				continue
+			case role == model.Src && outbound(a): // its own address, on the way out
+				continue
 			case role == model.Src && remote: // the address and the name of one source
 				continue
 			}
@@ -205,6 +208,17 @@ func (g *sketch) addAlert(a *model.Alert, step int) {
 	if subjectHost != nil && (last < 0 || (remote && !process)) {
 		link(node(*subjectHost))
 	}
+}
+
+// outbound reports whether an alert is of a process reaching out: its source is
+// then the host it runs on.
+func outbound(a *model.Alert) bool {
+	process, away := false, false
+	for _, e := range a.Entities {
+		process = process || e.Type == model.Process
+		away = away || e.Role == model.Dst
+	}
+	return process && away
 }
 
 // actedOn reports whether an entity is what an alert's act was done to.
@@ -298,8 +312,14 @@ func (g *sketch) node(e model.Entity, host string, sev model.Severity, step int)
 	key := e.Key().String()
 	i, ok := g.index[key]
 	if !ok {
+		i, ok = g.sameProcess(e)
+	}
+	if !ok {
 		i = len(g.nodes)
 		g.index[key] = i
+		if e.Type == model.Process && e.Alt != "" {
+			g.byPID[e.Alt] = i
+		}
 		if e.Name == "" || e.Type != model.Process {
 			e.Name = cmp.Or(g.names[key], e.Name)
 		}
@@ -313,6 +333,20 @@ func (g *sketch) node(e model.Entity, host string, sev model.Severity, step int)
 		n.Step = step
 	}
 	return i
+}
+
+// sameProcess finds the node of a process that another source names otherwise:
+// one knows its GUID, the other only "<host>:<pid>". A number is used again, so
+// the program must be the same too.
+func (g *sketch) sameProcess(e model.Entity) (int, bool) {
+	if e.Type != model.Process {
+		return 0, false
+	}
+	i, ok := g.byPID[e.Value]
+	if e.Alt != "" {
+		i, ok = g.index[string(model.Process)+":"+e.Alt]
+	}
+	return i, ok && strings.EqualFold(g.nodes[i].Label, baseName(e.Label()))
 }
 
 // cutHost drops the "<host>:" before a file's path.

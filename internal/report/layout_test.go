@@ -163,3 +163,21 @@ func TestLayoutTimeline(t *testing.T) {
 		t.Errorf("%d pauses of half an hour or more, want 2", pauses)
 	}
 }
+
+// TestLayoutJoinsSources shows one process once, whichever source names it.
+func TestLayoutJoinsSources(t *testing.T) {
+	guid := model.Entity{Type: model.Process, Role: model.Subject, Value: "guid-1", Alt: "ws1:77", Name: `C:\a\tool.exe`}
+	pid := model.Entity{Type: model.Process, Role: model.Subject, Value: "ws1:77", Name: `C:\A\TOOL.EXE`}
+	reused := model.Entity{Type: model.Process, Role: model.Subject, Value: "ws1:77", Name: `C:\other.exe`}
+	for _, c := range []struct {
+		first, second model.Entity
+		nodes         int
+	}{{guid, pid, 1}, {pid, guid, 1}, {guid, reused, 2}, {reused, guid, 2}} {
+		inc := &model.Incident{Alerts: []string{"a", "b"}}
+		g := LayoutGraph(inc, map[string]*model.Alert{
+			"a": {ID: "a", Entities: []model.Entity{c.first}}, "b": {ID: "b", Entities: []model.Entity{c.second}}})
+		if len(g.Nodes) != c.nodes {
+			t.Errorf("%s then %s: %d nodes, want %d", c.first.Name, c.second.Name, len(g.Nodes), c.nodes)
+		}
+	}
+}

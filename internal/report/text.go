@@ -172,11 +172,12 @@ func (t textWriter) story(p *page, inc *model.Incident) {
 		return
 	}
 	p.heading("Story")
-	var text []string
 	for _, s := range inc.Summary[:min(textSentences, len(inc.Summary))] {
-		text = append(text, s.Text)
+		p.wrapped("   ", "     ", s.Text)
 	}
-	p.wrapped("   ", "   ", strings.Join(text, " "))
+	if n := len(inc.Summary) - textSentences; n > 0 {
+		p.line("   " + p.dim("and "+plural(int64(n), "more sentence")+" in report.json"))
+	}
 }
 
 func (t textWriter) steps(p *page, inc *model.Incident) {
