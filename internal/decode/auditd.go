@@ -321,7 +321,7 @@ type auditEvent struct {
 	pid, ppid, uid, auid, ses, tty           string
 	uidName, auidName, acct, id, addr, hostn string
 	a                                        [4]string // of SYSCALL
-	args                                     []string  // of EXECVE
+	args                                     [][]byte  // of EXECVE
 	paths                                    []pathItem
 	dst                                      netip.AddrPort
 	enabled, oldEnabled, unit, group         string
@@ -382,7 +382,7 @@ func (f *auditFields) record(b *Batch, e *model.Event, v *auditEvent, r *auditRe
 		if _, n := number(value, len(value)); !quoted && n == len(value) {
 			kind = model.Number
 		}
-		b.Slot(f.names.ID(key), kind, value)
+		namedSlot(b, f.names.ID(key), key, kind, value)
 		v.note(e, r, &item, key, value)
 	})
 	if r.typ == "PATH" && item.name != "" {
@@ -403,13 +403,22 @@ func (f *auditFields) auoms(b *Batch, v *auditEvent, body string) string {
 		value = strings.TrimSuffix(strings.TrimPrefix(value, `"`), `"`)
 		b.Slot(f.names.ID(strings.Trim(key, " =")), model.String, value)
 		if key == " cmdline=" {
-			v.args = strings.Fields(value)[:min(len(strings.Fields(value)), maxExecArgs)]
+			v.args = bytes.Fields([]byte(value))
+			v.args = v.args[:min(len(v.args), maxExecArgs)]
 			v.cmd = value
 		} else {
 			v.proctitle = value
 		}
 	}
 	return head + " redactors=" + tail
+}
+
+// namedSlot adds a field whose name came from the record; see model.Unnamed.
+func namedSlot(b *Batch, id model.FieldID, name string, kind model.Kind, value string) {
+	if id == model.Unnamed {
+		value = name + "\x00" + value
+	}
+	b.Slot(id, kind, value)
 }
 
 // isExecArg says whether a key of EXECVE is an argument: a0, a12, a1[0].
@@ -427,9 +436,9 @@ func (v *auditEvent) arg(key, value string, quoted bool) {
 		return
 	}
 	for len(v.args) <= n {
-		v.args = append(v.args, "")
+		v.args = append(v.args, nil)
 	}
-	v.args[n] += value
+	v.args[n] = append(v.args[n], value...)
 }
 
 // note keeps the values of a record that the event's meaning hangs on.
@@ -550,7 +559,7 @@ func (f *auditFields) derive(b *Batch, e *model.Event, v *auditEvent) {
 		if i >= MaxDepth {
 			break
 		}
-		set(f.names.ID("a"+strconv.Itoa(i)), a)
+		set(f.names.ID("a"+strconv.Itoa(i)), string(a))
 	}
 	set(model.FImage, v.exe)
 	set(model.FProcessId, v.pid)
@@ -675,7 +684,7 @@ func (v *auditEvent) commandLine() string {
 	case v.cmd != "":
 		return v.cmd
 	case len(v.args) > 0:
-		return strings.Join(v.args, " ")
+		return string(bytes.Join(v.args, []byte{' '}))
 	}
 	return v.proctitle
 }

@@ -274,7 +274,7 @@ func (d *csvDecoder) Decode(c Chunk, b *Batch) {
 		n := 0
 		csvFields(row, h.Separator[0], func(s string) bool {
 			if n < len(ids) {
-				b.Slot(ids[n], model.String, s)
+				namedSlot(b, ids[n], h.Columns[n], model.String, s)
 			}
 			n++
 			return n <= len(ids)

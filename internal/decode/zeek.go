@@ -51,6 +51,10 @@ func newZeekHeader() zeekHeader {
 
 // line reads one comment line; other comments (#open, #close) are nothing to it.
 func (h *zeekHeader) line(line string) {
+	if len(line) > maxHeader {
+		h.Fields = nil // no log has such a header; its lines are refused
+		return
+	}
 	if value, ok := strings.CutPrefix(line, "#separator "); ok {
 		*h = newZeekHeader() // a new log begins
 		if s := zeekUnescape(value); s != "" && len(s) <= 16 {
@@ -98,6 +102,7 @@ func (d *zeekDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.
 
 // A zeekColumn is a field of the log being read.
 type zeekColumn struct {
+	name string
 	id   model.FieldID
 	kind model.Kind
 	many bool // a set or vector
@@ -107,22 +112,32 @@ type zeekColumn struct {
 func (h *zeekHeader) columns(names *model.Names) []zeekColumn {
 	out := make([]zeekColumn, len(h.Fields))
 	for i, name := range h.Fields {
-		typ := ""
-		if i < len(h.Types) {
-			typ = h.Types[i]
+		out[i].name = zeekField(name)
+		out[i].id = names.ID(out[i].name)
+	}
+	h.setTypes(out)
+	return out
+}
+
+// setTypes gives the columns the types of the header.
+func (h *zeekHeader) setTypes(columns []zeekColumn) {
+	for i := range columns {
+		col := &columns[i]
+		col.kind, col.many = model.String, false
+		if i >= len(h.Types) {
+			continue
 		}
+		typ := h.Types[i]
 		if inner, ok := strings.CutSuffix(typ, "]"); ok {
-			_, typ, out[i].many = strings.Cut(inner, "[")
+			_, typ, col.many = strings.Cut(inner, "[")
 		}
-		out[i].id = names.ID(zeekField(name))
 		switch typ {
 		case "count", "int", "double", "interval", "port", "time":
-			out[i].kind = model.Number
+			col.kind = model.Number
 		case "bool":
-			out[i].kind = model.Bool
+			col.kind = model.Bool
 		}
 	}
-	return out
 }
 
 // zeekField is the canonical name of a field: JSON logs of some pipelines write
@@ -160,7 +175,14 @@ func (d *zeekDecoder) Decode(c Chunk, b *Batch) {
 		line := text[offset-c.Offset:][:len(raw)]
 		if line[0] == '#' {
 			h.line(line)
-			columns = h.columns(d.names)
+			switch { // names are looked up only for a line that is as long as they are many
+			case strings.HasPrefix(line, "#fields"):
+				columns = h.columns(d.names)
+			case strings.HasPrefix(line, "#types"):
+				h.setTypes(columns)
+			case len(h.Fields) == 0:
+				columns = nil
+			}
 			return
 		}
 		b.Records++
@@ -225,7 +247,7 @@ func (d *zeekDecoder) slot(b *Batch, col *zeekColumn, value string) {
 			value = "false"
 		}
 	}
-	b.Slot(col.id, col.kind, value)
+	namedSlot(b, col.id, col.name, col.kind, value)
 }
 
 // zeekUnescape turns \xNN and \\ into what they stand for. Bytes that are then no
