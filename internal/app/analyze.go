@@ -245,6 +245,12 @@ func (a *App) within(alerts []*model.Alert) []*model.Alert {
 // tell turns the raised results into incidents, worst first.
 func (a *App) tell(results []*fusion.Result, memory *graph.Memory, stream []sighting) ([]*fusion.Result, []model.Incident) {
 	estate := story.Estate{Hosts: hosts(stream)}
+	observed := map[string]*model.Observation{}
+	for _, s := range stream {
+		if len(s.rules) > 0 {
+			observed[s.obs.Event] = s.obs
+		}
+	}
 	var (
 		raised    []*fusion.Result
 		incidents []model.Incident
@@ -253,7 +259,7 @@ func (a *App) tell(results []*fusion.Result, memory *graph.Memory, stream []sigh
 		if !r.Raised {
 			continue
 		}
-		c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}}
+		c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Observed: observed}
 		for _, m := range r.Members {
 			if m.Tier == fusion.Core {
 				c.Core = append(c.Core, m.Alert)

@@ -41,17 +41,24 @@ type deed struct {
 func collect(c Case, mem Memory) []*deed {
 	var ds []*deed
 	byEvent := map[string]*deed{}
+	byAct := map[actKey]*deed{}
 	for _, a := range c.Core {
-		gain, ok := c.Gain[a.ID]
-		if !ok {
-			gain = 1
-		}
-		if d := byEvent[a.Evidence[0].ID]; d != nil && d.host == a.Host {
+		gain := c.weight(a)
+		d := byEvent[a.Evidence[0].ID]
+		if d == nil || d.host != a.Host {
+			d = fromAlert(a, gain, mem)
+			if o := c.Observed[a.Evidence[0].ID]; o != nil {
+				d.fill(o, mem)
+			}
+			if same := d.told(byAct); same != nil {
+				d = same
+				d.join(a, gain)
+			} else {
+				ds = append(ds, d)
+			}
+		} else {
 			d.join(a, gain)
-			continue
 		}
-		d := fromAlert(a, gain, mem)
-		ds = append(ds, d)
 		for _, e := range a.Evidence {
 			if byEvent[e.ID] == nil {
 				byEvent[e.ID] = d
@@ -72,6 +79,12 @@ func collect(c Case, mem Memory) []*deed {
 			continue
 		}
 		d := fromObservation(o, r, h, mem)
+		if same := d.told(byAct); same != nil {
+			same.events = appendCapped(same.events, o.Event)
+			same.fill(o, mem)
+			byEvent[o.Event] = same
+			continue
+		}
 		byEvent[o.Event] = d
 		ds = append(ds, d)
 	}
@@ -79,6 +92,38 @@ func collect(c Case, mem Memory) []*deed {
 		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.key(), b.key()))
 	})
 	return ds
+}
+
+// weight is how much an alert says about where the attack lies: its bits in the
+// incident, but not less than its level is worth, since the alert that an
+// incident began with brings no link and a repeated one no news.
+func (c *Case) weight(a *model.Alert) float64 {
+	return max(c.Gain[a.ID], 0.5*float64(1+a.Severity.Rank()))
+}
+
+// actKey is what two sources that report one act agree on.
+type actKey struct {
+	act     model.Act
+	host    string
+	process model.EntityKey
+	what    string
+}
+
+// told returns the deed that already tells of this act, reported by another
+// source at about the same time, and remembers d if there is none.
+func (d *deed) told(byAct map[actKey]*deed) *deed {
+	if d.act == model.ActNone || d.procKey.Value == "" {
+		return nil
+	}
+	k := actKey{d.act, d.host, d.procKey, ""}
+	if d.act != model.ActProcessStart { // a process starts once
+		k.what = strings.ToLower(d.to())
+	}
+	if o := byAct[k]; o != nil && d.time.Sub(o.time).Abs() <= together {
+		return o
+	}
+	byAct[k] = d
+	return nil
 }
 
 // key orders deeds of the same time.
@@ -274,5 +319,5 @@ func (d *deed) to() string {
 	if s := d.label(model.Target, model.Resource, model.Mailbox, model.App, model.AccessKey, model.IAMRole, model.User); s != "" {
 		return s
 	}
-	return base(d.label(model.Object, model.File, model.Domain, model.App, model.URL))
+	return base(plain(d.label(model.Object, model.File, model.Domain, model.App, model.URL), d.host))
 }

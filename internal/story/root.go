@@ -3,6 +3,7 @@ package story
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/catena-sec/catena/internal/knowledge"
@@ -17,82 +18,143 @@ type origin struct {
 	entry *deed // how it was brought in, if the evidence shows that: a download, a log-on
 }
 
-// rootShare is the share of the evidence that the things which grew out of one
-// process, session or key must carry for it to be the start of the attack.
-const rootShare = 0.3
+// rootShare is the share of the evidence that an earlier thread must carry to be
+// the start of the attack, and not a chance companion of what followed.
+const rootShare = 0.25
 
-// findRoot names where the attack started. Each core deed is walked back to the
-// furthest thing that explains it; the start is the thing that explains the most
-// evidence. Kill-chain order plays no part in it but to break ties: attacks go
-// backwards too often.
-func findRoot(c Case, ds []*deed, mem Memory) origin {
-	type claim struct {
-		first *deed
-		gain  float64
-		n     int
+// A thread is what one actor did: deeds that grew out of the same process,
+// session or key, or were done as the same person.
+type thread struct {
+	first *deed
+	gain  float64
+	n     int
+	tops  map[model.EntityKey]float64 // where its deeds go back to, with their bits
+}
+
+// threads groups the deeds that rules saw by who did them, in order of their first.
+func threads(ds []*deed, mem Memory) (all []*thread, total float64) {
+	parent := map[model.EntityKey]model.EntityKey{}
+	var find func(model.EntityKey) model.EntityKey
+	find = func(k model.EntityKey) model.EntityKey {
+		if p, ok := parent[k]; ok && p != k {
+			p = find(p)
+			parent[k] = p
+			return p
+		}
+		return k
 	}
-	claims := map[model.EntityKey]*claim{}
-	var order []model.EntityKey
-	total := 0.0
-	for _, d := range ds {
+	tops := make([]model.EntityKey, len(ds))
+	for i, d := range ds {
+		if len(d.alerts) == 0 {
+			continue
+		}
+		tops[i] = furthest(d, mem)
+		if u, ok := person(d, mem); ok {
+			if a, b := find(tops[i]), find(u); a != b {
+				parent[b] = a
+			}
+		}
+	}
+	by := map[model.EntityKey]*thread{}
+	for i, d := range ds {
 		if len(d.alerts) == 0 {
 			continue
 		}
 		total += d.gain
-		k := furthest(d, mem)
-		cl := claims[k]
-		if cl == nil {
-			cl = &claim{first: d}
-			claims[k] = cl
-			order = append(order, k)
+		k := find(tops[i])
+		t := by[k]
+		if t == nil {
+			t = &thread{first: d, tops: map[model.EntityKey]float64{}}
+			by[k] = t
+			all = append(all, t)
 		}
-		cl.gain += d.gain
-		cl.n++
+		t.gain += d.gain
+		t.n++
+		t.tops[tops[i]] += d.gain
 	}
-	best := order[0]
-	score := func(k model.EntityKey) float64 {
-		cl := claims[k]
-		// Bits of evidence explained; a start is earlier than what follows, and some
-		// tactics start attacks more often than others.
-		late := cl.first.time.Sub(ds[0].time).Hours()
-		return cl.gain + 0.5*float64(cl.n) - 2*math.Log2(1+late) + knowledge.RootBits(cl.first.tactic)
+	return all, total
+}
+
+// person is the account a deed was done as, unless it is one that the system
+// itself works under.
+func person(d *deed, mem Memory) (model.EntityKey, bool) {
+	for _, r := range []model.Role{model.Actor, model.Subject} {
+		if u, ok := findIn(d.entities, model.User, r); ok && !systemAccount(u.Value) {
+			return mem.Resolve(u, d.host, d.time), true
+		}
 	}
-	for _, k := range order[1:] {
-		if score(k) > score(best) {
+	return model.EntityKey{}, false
+}
+
+func systemAccount(user string) bool {
+	name := user[strings.LastIndexByte(user, '\\')+1:]
+	switch name {
+	case "system", "local service", "network service", "anonymous logon", "root", "":
+		return true
+	}
+	return strings.HasSuffix(name, "$") || strings.HasPrefix(name, "dwm-") || strings.HasPrefix(name, "umfd-")
+}
+
+// top is where most of a thread's evidence goes back to; a process before other
+// things, since it says most about how the attack began.
+func (t *thread) top() model.EntityKey {
+	var best model.EntityKey
+	for k, g := range t.tops {
+		b := t.tops[best]
+		isProc, bestProc := k.Type == model.Process, best.Type == model.Process
+		if best.Value == "" || isProc && !bestProc || isProc == bestProc && (g > b || g == b && k.Less(best)) {
 			best = k
 		}
 	}
-	cl := claims[best]
-	// An earlier claim that carries real weight of its own goes first: the attack
-	// moved on from there.
-	for _, k := range order {
-		o := claims[k]
-		if o.first.time.Before(cl.first.time) && o.gain >= rootShare*total {
-			best, cl = k, o
+	return best
+}
+
+// findRoot names where the attack started: the thread that carries most of the
+// evidence, or an earlier one that carries a good share of it, and in it the act
+// that started the thing it grew out of. Kill-chain order plays no part but for a
+// weak prior: attacks go backwards too often.
+func findRoot(c Case, ds []*deed, mem Memory) origin {
+	all, total := threads(ds, mem)
+	score := func(t *thread) float64 {
+		late := t.first.time.Sub(ds[0].time).Hours()
+		return t.gain + 0.5*float64(t.n) - 2*math.Log2(1+late) + knowledge.RootBits(t.first.tactic)
+	}
+	best := all[0]
+	for _, t := range all[1:] {
+		if score(t) > score(best) {
+			best = t
+		}
+	}
+	for _, t := range all {
+		if t.first.time.Before(best.first.time) && t.gain >= rootShare*total {
+			best = t
 			break
 		}
 	}
-	o := origin{deed: cl.first}
-	// The act that started the thing itself, if memory has it, is the root.
-	for _, d := range ds {
-		if d.act == model.ActProcessStart && d.procKey == best && best.Type == model.Process {
+	top := best.top()
+	o := origin{deed: best.first}
+	for _, d := range ds { // the act that started the thing itself, if anything tells of it
+		if d.act == model.ActProcessStart && d.procKey == top && top.Type == model.Process {
 			o.deed, o.seen = d, true
 			break
 		}
 	}
-	share := cl.gain / math.Max(total, 1e-9)
 	o.entry = entry(o.deed, ds)
 	if o.entry != nil {
 		o.seen = true
 	}
-	d := o.deed
+	share := best.gain / math.Max(total, 1e-9)
 	conf := 0.35 + 0.5*share
 	if o.seen {
 		conf += 0.15
 	}
+	d := o.deed
 	o.Root = model.Root{
 		Time: d.time, Host: d.host, User: d.user, Process: d.process.Label(), Technique: d.technique,
-		Entity: rootEntity(best, d), Confidence: math.Round(100*math.Min(conf, 0.99)) / 100,
+		Entity: rootEntity(top, d), Confidence: math.Round(100*math.Min(conf, 0.99)) / 100,
+	}
+	if o.User == "" {
+		o.User = userNear(d, c)
 	}
 	if len(d.alerts) > 0 {
 		o.Alert = d.alerts[0]
@@ -100,14 +162,27 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	if len(d.events) > 0 {
 		o.Event = d.events[0]
 	}
-	if o.act() == model.ActProcessStart && userStarted(d) && userWritable(d.process.Name) {
+	if d.act == model.ActProcessStart && userStarted(d) && userWritable(d.process.Name) {
 		o.Technique = "T1204.002"
 	}
-	o.Why = o.why(cl.n, share)
+	o.Why = o.why(best.n, share)
 	return o
 }
 
-func (o *origin) act() model.Act { return o.deed.act }
+// userNear is who acted on the host of d next, be it in an alert that is only
+// context: many records name a process and not its account.
+func userNear(d *deed, c Case) string {
+	best, at := "", d.time.Add(chapterGap)
+	for _, a := range slices.Concat(c.Core, c.Context) {
+		if a.Host != d.host || a.Time.Before(d.time) || !a.Time.Before(at) {
+			continue
+		}
+		if u, ok := findIn(a.Entities, model.User, model.Actor); ok && !systemAccount(u.Value) {
+			best, at = u.Label(), a.Time
+		}
+	}
+	return best
+}
 
 // why puts the ground of a root in one sentence.
 func (o *origin) why(n int, share float64) string {
@@ -115,7 +190,7 @@ func (o *origin) why(n int, share float64) string {
 	fmt.Fprintf(&b, "%d of the alerts (%.0f %% of the evidence) go back to it", n, 100*share)
 	switch {
 	case o.entry != nil:
-		fmt.Fprintf(&b, "; before it, %s", lowerFirst(phrase(o.entry)))
+		fmt.Fprintf(&b, "; before it, %s", phrase(o.entry))
 	case !o.seen:
 		b.WriteString("; what came before is not in the evidence, so this is the earliest sign and not proven to be the entry")
 	}
@@ -188,11 +263,4 @@ func userStarted(d *deed) bool {
 		return true
 	}
 	return false
-}
-
-func lowerFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToLower(s[:1]) + s[1:]
 }

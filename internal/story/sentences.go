@@ -17,7 +17,7 @@ const maxQuoted = 120
 func phrase(d *deed) string {
 	who := d.user
 	if who == "" {
-		who = "someone"
+		who = "an unknown account"
 	}
 	proc := base(d.process.Label())
 	on := ""
@@ -29,7 +29,7 @@ func phrase(d *deed) string {
 		by = " from " + p
 	}
 	target := base(d.label(model.Target, model.Process))
-	object := d.label(model.Object, model.File, model.App, model.Domain, model.URL)
+	object := plain(d.label(model.Object, model.File, model.App, model.Domain, model.URL), d.host)
 	switch d.act {
 	case model.ActProcessStart:
 		s := fmt.Sprintf("%s ran %s%s%s", who, orSome(proc, "a program"), on, by)
@@ -273,6 +273,10 @@ func quote(s string) string {
 	return "“" + s + "”"
 }
 
+// plain takes the host off the value of a thing that means nothing without its
+// machine: the sentence names the host.
+func plain(value, host string) string { return strings.TrimPrefix(value, host+":") }
+
 func orSome(s, or string) string {
 	if s == "" {
 		return or
@@ -280,9 +284,10 @@ func orSome(s, or string) string {
 	return s
 }
 
+// upperFirst begins a sentence. Names of programs and accounts stay as they are.
 func upperFirst(s string) string {
-	if s == "" || s[0] < 'a' || s[0] > 'z' {
-		return s
+	if rest, ok := strings.CutPrefix(s, "an unknown account"); ok {
+		return "An unknown account" + rest
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return s
 }

@@ -25,7 +25,9 @@ type Case struct {
 	Core     []*model.Alert // in order of time; never empty
 	Context  []*model.Alert // low-gain members, shown apart
 	Links    []model.Link
-	Gain     map[string]float64 // bits by alert id; a missing one counts as 1
+	Gain     map[string]float64 // bits by alert id
+	// Observed are the events that the alerts are about, by id, as far as known.
+	Observed map[string]*model.Observation
 }
 
 // Memory is what a story asks of the telemetry.
