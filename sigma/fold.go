@@ -77,8 +77,6 @@ func isASCII(s string) bool {
 	return true
 }
 
-// The folded relations of strings; only the slow path uses them.
-
 func foldEqual(a, b string, cased bool) bool {
 	if cased {
 		return a == b
