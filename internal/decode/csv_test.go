@@ -151,3 +151,20 @@ func FuzzCSV(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkCSVMapping(b *testing.B) {
+	row := "1642213952,Wazuh: Multiple failed logins in a small period of time.,172.17.131.81,mail,W-Aut-Pam3,-,-\n"
+	data := []byte(strings.Repeat(row, 5000))
+	d := CSV(Options{Names: model.NewNames(), Mappings: shippedMappings(b)})
+	header := []byte(`{"Separator":",","Columns":["time","name","ip","host","short","time_label","event_label"]}`)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		batch := &Batch{}
+		d.Decode(Chunk{Data: data, Header: header}, batch)
+		if len(batch.Alerts) != 5000 {
+			b.Fatal("not decoded")
+		}
+	}
+	b.ReportMetric(5000*float64(b.N)/b.Elapsed().Seconds(), "alerts/s")
+}

@@ -698,6 +698,16 @@ type row struct {
 	*boundMapping
 	b       *Batch
 	derived []string
+
+	lowerOf, lower string // the last text that lowered was asked for, and its answer
+}
+
+// lowered is s in lower case; cases ask it of the same field again and again.
+func (r *row) lowered(s string) string {
+	if s != r.lowerOf {
+		r.lowerOf, r.lower = s, strings.ToLower(s)
+	}
+	return r.lower
 }
 
 func (r *row) get(name string) string {
@@ -809,7 +819,7 @@ func (r *row) alert(e *model.Event) model.Alert {
 	rated, placed := false, false
 	for i := range r.cases {
 		c := &r.cases[i]
-		if !c.holds(r.get(c.field)) {
+		if value := r.get(c.field); !c.holds(value, r.lowered(value)) {
 			continue
 		}
 		a.Techniques = append(a.Techniques, c.techniques...)
@@ -870,11 +880,11 @@ func (r *row) json() []byte {
 	return append(out, '}')
 }
 
-func (c *caseRule) holds(value string) bool {
+// holds says whether the case is about a value, which is given in lower case too.
+func (c *caseRule) holds(value, lower string) bool {
 	if c.pattern != nil && c.pattern.MatchString(value) {
 		return true
 	}
-	lower := strings.ToLower(value)
 	for _, w := range c.contains {
 		if strings.Contains(lower, w) {
 			return true
