@@ -80,6 +80,9 @@ func (d *jsonDecoder) Decode(c Chunk, b *Batch) {
 	}()
 	data := c.Data
 	record := c.Record
+	if b.Events == nil { // records of a kilobyte or so are usual
+		b.Events = make([]model.Event, 0, len(data)/1024+1)
+	}
 	for at := 0; at < len(data); {
 		switch data[at] {
 		case ' ', '\t', '\n', '\r', ',', '[', ']':

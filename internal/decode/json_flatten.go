@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -433,22 +434,36 @@ func (d *jsonDoc) str() (string, error) {
 		}
 		break // an escape or a control character
 	}
-	from := len(d.arena)
-	if cap(d.arena)-from < p-s+256 {
-		d.arena, from = make([]byte, 0, max(64<<10, 2*(p-s)+256)), 0
+	// What is unescaped is never longer than what stands in the record.
+	from, room := len(d.arena), stringLen(b[s:])
+	if cap(d.arena)-from < room {
+		d.arena, from = make([]byte, 0, max(256<<10, room)), 0
 	}
-	out := append(d.arena, b[s:p]...)
-	out, p, err := unescape(out, b, p)
+	out, p, err := unescape(append(d.arena, b[s:p]...), b, p)
 	if err != nil {
 		d.p = p
 		return "", err
 	}
-	if cap(out) != cap(d.arena) { // it outgrew the arena and has memory of its own
-		d.p = p + 1
-		return validString(out[from:]), nil
-	}
 	d.arena, d.p = out, p+1
 	return validString(out[from:]), nil
+}
+
+// stringLen returns where the string that begins at b[0] ends, or the length of b.
+func stringLen(b []byte) int {
+	for p := 0; ; p++ {
+		i := bytes.IndexByte(b[p:], '"')
+		if i < 0 {
+			return len(b)
+		}
+		p += i
+		slashes := 0
+		for p-slashes > 0 && b[p-slashes-1] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return p
+		}
+	}
 }
 
 func validString(b []byte) string {
