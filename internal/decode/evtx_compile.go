@@ -69,6 +69,9 @@ func (c *evtxCompiler) run() error {
 		if c.r.short {
 			return errEvtxShort
 		}
+		if c.p.compiled < 0 {
+			return errEvtxExpands
+		}
 		if len(c.elems) == 0 && tok != tokFragment {
 			return nil
 		}
@@ -167,6 +170,7 @@ func (c *evtxCompiler) literal(text string) {
 		return
 	}
 	if n := len(*parts); n > 0 && (*parts)[n-1].sub < 0 {
+		c.p.compiled -= len((*parts)[n-1].text) / 16 // copying it is work, too
 		(*parts)[n-1].text += text
 		return
 	}
