@@ -231,6 +231,16 @@ func TestJSONNamesFull(t *testing.T) {
 	t.Errorf("the field is lost: %v", b.Events[0].Slots)
 }
 
+// TestShapeBounds: shapes and marks fit into what is set aside for them.
+func TestShapeBounds(t *testing.T) {
+	if n := len(jsonShapes()); n > shapeCount {
+		t.Errorf("%d shapes, room for %d", n, shapeCount)
+	}
+	if markCount > 64 {
+		t.Errorf("%d marks, room for 64", markCount)
+	}
+}
+
 func TestParseStamp(t *testing.T) {
 	east := time.FixedZone("", 2*3600)
 	for text, want := range map[string]string{

@@ -222,12 +222,9 @@ func flatField(path string) string {
 		return "Security_UserID"
 	case "ActivityID":
 		return "Correlation_ActivityID"
-	case "EventType":
-		// NXLog's own EventType is a level (INFO, AUDIT_SUCCESS); the event's field
-		// of that name is then EventTypeOrignal, so spelt. One that stands alone is
-		// the event's, and emitWindows tells them apart.
-		return "EventType"
 	case "EventTypeOrignal", "EventTypeOriginal":
+		// The event's own EventType where NXLog's, a level (INFO, AUDIT_SUCCESS), took
+		// the name; emitWindows puts the event's first.
 		return "EventType"
 	case "OpcodeValue":
 		return "Opcode"
