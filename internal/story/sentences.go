@@ -66,16 +66,28 @@ func phrase(d *deed) string {
 		return fmt.Sprintf("%s installed the service %s%s", who, orSome(quote(object), "unnamed"), on)
 	case model.ActTaskCreate:
 		return fmt.Sprintf("%s created the scheduled task %s%s", who, orSome(quote(object), "unnamed"), on)
-	case model.ActAssumeRole, model.ActKeyIssued, model.ActAPICall, model.ActObjectList, model.ActObjectRead, model.ActObjectWrite, model.ActObjectDelete,
-		model.ActMailAccess, model.ActAccountChange, model.ActConfigChange:
-		s := who
-		if d.text != "" {
-			s += " called " + quote(d.text)
-		} else {
-			s += " did: " + strings.ReplaceAll(d.act.String(), "_", " ")
+	case model.ActTicket:
+		return fmt.Sprintf("%s asked for a Kerberos ticket of %s%s", who, orSome(quote(d.label(model.Target, model.App)), "a service"), on)
+	case model.ActShareAccess:
+		s := fmt.Sprintf("%s reached %s%s", who, orSome(quote(orSome(d.label(model.Target, model.Resource), object)), "a share"), on)
+		if f := d.label(model.Src, model.IP, model.Host); f != "" {
+			s += " from " + f
 		}
+		return s
+	case model.ActPipe:
+		return fmt.Sprintf("%s opened the pipe %s%s", orSome(proc, who), orSome(quote(d.text), "of another program"), on)
+	case model.ActScript:
+		return fmt.Sprintf("%s ran a script%s: %s", who, on, orSome(quote(d.text), "its text was not recorded"))
+	}
+	if verb := cloudVerbs[d.act]; verb != "" {
+		s := who + " " + verb
 		if t := d.label(model.Target, model.Resource, model.Mailbox, model.App, model.AccessKey, model.IAMRole, model.User); t != "" {
-			s += " on " + quote(t)
+			s += " " + quote(t)
+		} else {
+			s += " something"
+		}
+		if d.text != "" {
+			s += " by " + quote(d.text)
 		}
 		if f := d.label(model.Src, model.IP); f != "" {
 			s += " from " + f
@@ -100,6 +112,13 @@ func phrase(d *deed) string {
 		s += " " + quote(d.text)
 	}
 	return s + on
+}
+
+// cloudVerbs say what a call did to its target.
+var cloudVerbs = map[model.Act]string{
+	model.ActAssumeRole: "took on", model.ActKeyIssued: "made a credential for", model.ActAPICall: "called on", model.ActObjectList: "listed",
+	model.ActObjectRead: "read", model.ActObjectWrite: "wrote", model.ActObjectDelete: "deleted", model.ActMailAccess: "read the mailbox",
+	model.ActAccountChange: "changed the account or rights of", model.ActConfigChange: "changed the settings of",
 }
 
 // summary tells a step: its first deed, and how often it was done again.
