@@ -14,8 +14,6 @@ type pattern string
 const (
 	star = '\xff' // any number of characters, newlines included
 	one  = '\xfe' // exactly one character
-
-	wildcards = "\xff\xfe"
 )
 
 // parsePattern reads Sigma's escapes: a backslash takes the special meaning from

@@ -25,9 +25,12 @@ func includesCategory(rule, event string) bool {
 }
 
 // includesService is the table of services whose log is the log of others as
-// well: the authentication log of Linux, and the system log that takes all
-// programs in.
+// well: the authentication log of Linux, the system log that takes all programs
+// in, and the unified audit log of Microsoft 365.
 func includesService(product, rule, event string) bool {
+	if product == "m365" { // the unified audit log takes every workload in
+		return rule == "audit" && (event == "exchange" || event == "threat_management" || event == "threat_detection")
+	}
 	if product != "linux" && product != "" {
 		return false
 	}

@@ -13,8 +13,9 @@ func peakRSS() int64 {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
 	}
+	maxrss := int64(u.Maxrss)                              //nolint:unconvert // int32 on 32-bit systems
 	if runtime.GOOS == "darwin" || runtime.GOOS == "ios" { // bytes there, KiB elsewhere
-		return int64(u.Maxrss)
+		return maxrss
 	}
-	return int64(u.Maxrss) << 10
+	return maxrss << 10
 }

@@ -21,8 +21,6 @@ const (
 	// tolerance is by how much two stamps of one act may differ and still agree:
 	// a record is written a moment after what it tells.
 	tolerance = 5 * time.Second
-	// late is how long after the act a collector's stamp is still unremarkable.
-	late = 15 * time.Minute
 	// zoneStep is the grid on which time zones lie.
 	zoneStep = 15 * time.Minute
 	// maxZone is the largest shift that wrong zones and a lost AM/PM can make.

@@ -318,7 +318,7 @@ type auditEvent struct {
 	typ                                      string // of the first record
 	arch, syscall, success, exit, res, op    string
 	exe, comm, cwd, proctitle, cmd, key      string
-	pid, ppid, uid, auid, ses, tty           string
+	pid, ppid, uid, auid, ses                string
 	uidName, auidName, acct, id, addr, hostn string
 	a                                        [4]string // of SYSCALL
 	args                                     [][]byte  // of EXECVE
@@ -612,9 +612,10 @@ func (f *auditFields) derive(b *Batch, e *model.Event, v *auditEvent) {
 		if !succeeded || v.target() == "" {
 			e.Act = model.ActNone
 		}
-		if e.Act == model.ActFileWrite {
+		switch e.Act {
+		case model.ActFileWrite:
 			e.Source.Category = "file_event"
-		} else if e.Act == model.ActFileDelete {
+		case model.ActFileDelete:
 			e.Source.Category = "file_delete"
 		}
 	}

@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -91,7 +92,7 @@ func (d *csvDecoder) Sniff(head []byte) int {
 func (d *csvDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
 	head := make([]byte, maxHeader+4)
 	n, err := io.ReadFull(r, head)
-	whole := err == io.EOF || err == io.ErrUnexpectedEOF
+	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	if err != nil && !whole {
 		return err
 	}

@@ -258,7 +258,7 @@ func (c *evtxCompiler) field(e *evtxElem, sep, attr string, naming, parts []evtx
 	switch {
 	case len(naming) == 1 && naming[0].sub < 0 && naming[0].text != "":
 		c.name(&o, naming[0].text)
-	case len(naming) > 0 && !(len(naming) == 1 && naming[0].sub < 0):
+	case len(naming) > 1 || len(naming) == 1 && naming[0].sub >= 0:
 		o.naming = naming
 	default:
 		key := c.p.key[:0]

@@ -133,8 +133,6 @@ func opt(n int, typ byte) binXML {
 	return func(w *evtxWriter) { w.put(tokOptionalSub); w.put(u16le(n)...); w.put(typ) }
 }
 
-func raw(b ...byte) binXML { return func(w *evtxWriter) { w.put(b...) } }
-
 func entityRef(name string) binXML {
 	return func(w *evtxWriter) { w.put(tokEntityRef); w.name(name) }
 }

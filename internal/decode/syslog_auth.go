@@ -373,10 +373,10 @@ func (l *syslogLine) cron(m string) {
 	l.set(model.FUserLower, user)
 	verb, arg, _ := strings.Cut(rest, " (")
 	arg = strings.TrimSuffix(arg, ")")
-	switch {
-	case verb == "CMD":
+	switch verb {
+	case "CMD":
 		l.start(strings.TrimSpace(arg), "cmd")
-	case verb == "REPLACE", verb == "DELETE":
+	case "REPLACE", "DELETE":
 		l.set(model.FRuser, user)
 		l.is(model.ActTaskCreate, strings.ToLower(verb))
 		if verb == "DELETE" {

@@ -58,7 +58,8 @@ func (w *windows) add(key string, o *model.Observation) *window {
 		copy(keep, keep[1:])
 		keep = keep[:maxItems-1]
 	}
-	g.items = append(keep, o)
+	keep = append(keep, o)
+	g.items = keep
 	return g
 }
 

@@ -63,7 +63,7 @@ func (t *times) UnmarshalJSON(src []byte) error {
 	if json.Unmarshal(src, &list) != nil {
 		var one string
 		if json.Unmarshal(src, &one) != nil {
-			return nil
+			return nil //nolint:nilerr // what is no time is none
 		}
 		list = []string{one}
 	}

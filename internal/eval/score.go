@@ -319,11 +319,11 @@ func (s *scorer) campaign(c *Campaign, holds []int) CampaignResult {
 			m.Title, m.Time = a.title, a.time
 		}
 		res.Members++
-		switch {
-		case m.Why == "":
+		switch m.Why {
+		case "":
 			res.Strangers = append(res.Strangers, m)
 			continue
-		case m.Why == byUser:
+		case byUser:
 			res.ByUser++
 		}
 		res.Belong++
@@ -434,25 +434,25 @@ func (c *Campaign) hasRecord(e model.Evidence) bool {
 
 // onHost says whether something was seen on the step's host, as far as both know
 // theirs.
-func (st *Step) onHost(v *seen) bool {
-	return len(st.Hosts) == 0 || len(v.hosts) == 0 || share(st.Hosts, v.hosts)
+func (s *Step) onHost(v *seen) bool {
+	return len(s.Hosts) == 0 || len(v.hosts) == 0 || share(s.Hosts, v.hosts)
 }
 
-func (st *Step) technique(v *seen) bool {
-	return slices.ContainsFunc(v.techniques, func(id string) bool { return knowledge.SameTechnique(id, st.Technique) })
+func (s *Step) technique(v *seen) bool {
+	return slices.ContainsFunc(v.techniques, func(id string) bool { return knowledge.SameTechnique(id, s.Technique) })
 }
 
 // says reports whether text holds the step's evidence.
-func (st *Step) says(text string) bool {
-	if len(st.Terms) == 0 {
+func (s *Step) says(text string) bool {
+	if len(s.Terms) == 0 {
 		return false
 	}
-	for _, term := range st.Terms {
-		if holdsWord(text, term) != st.All {
-			return !st.All
+	for _, term := range s.Terms {
+		if holdsWord(text, term) != s.All {
+			return !s.All
 		}
 	}
-	return st.All
+	return s.All
 }
 
 // holdsWord says whether text holds word not inside a longer word or number.
@@ -521,20 +521,20 @@ func (s *scorer) viewsOf(i int) []*seen {
 // its evidence (loose), and the technique is right too (strict). Judged truth, or
 // a step without records: at its time and on its host, the technique is right
 // (strict), or the evidence is there (loose).
-func (st *Step) match(v *seen) (strict, loose bool) {
-	if !st.Visible {
+func (s *Step) match(v *seen) (strict, loose bool) {
+	if !s.Visible {
 		return false, false
 	}
-	if len(st.records) > 0 {
+	if len(s.records) > 0 {
 		loose = slices.ContainsFunc(v.evidence, func(e model.Evidence) bool {
-			return slices.ContainsFunc(st.records, func(k recordKey) bool { return k.names(e.Input, e.Record) })
+			return slices.ContainsFunc(s.records, func(k recordKey) bool { return k.names(e.Input, e.Record) })
 		})
-		return loose && st.technique(v), loose
+		return loose && s.technique(v), loose
 	}
-	if !v.overlaps(st.Time, st.Tolerance) || !st.onHost(v) {
+	if !v.overlaps(s.Time, s.Tolerance) || !s.onHost(v) {
 		return false, false
 	}
-	return st.technique(v), st.says(v.text)
+	return s.technique(v), s.says(v.text)
 }
 
 // order returns Kendall's tau between the truth's order of steps and the story's,

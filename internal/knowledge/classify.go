@@ -252,7 +252,7 @@ func fromTitle(a *model.Alert) reading {
 // fromAct reads the one thing that some acts are mostly done for when something
 // raised an alert about them.
 func fromAct(a *model.Alert) reading {
-	tactic := ""
+	var tactic string
 	switch a.Act {
 	case model.ActProcessStart, model.ActScript:
 		tactic = Execution

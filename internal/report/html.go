@@ -503,7 +503,7 @@ func camelWords(s string) string {
 
 // cleanGraph cleans after layout, since layout looks alerts up by their ids.
 func cleanGraph(g Graph) Graph {
-	g = copyOf(g, func(s string) string { return CleanBlock(s) })
+	g = copyOf(g, CleanBlock)
 	for i := range g.Nodes {
 		g.Nodes[i].Label = Clean(g.Nodes[i].Label)
 	}

@@ -228,7 +228,7 @@ func actedOn(e model.Entity) bool {
 	default:
 		return false
 	}
-	return e.Type != model.Hash && e.Type != model.Session && !(e.Type == model.User && builtIn(e.Value))
+	return e.Type != model.Hash && e.Type != model.Session && (e.Type != model.User || !builtIn(e.Value))
 }
 
 // isImage reports whether a file is the program of the process that started.
