@@ -102,7 +102,7 @@ func TestGluedCampaignsAndWrongOrder(t *testing.T) {
 
 // judged is truth as a person writes it; made up, in the form of otrf_compound.json.
 const judged = `{"campaigns":[{"id":"J","title":"made up",
- "entry_point":{"process":"invoice.exe -> stage2.exe","user_who_downloaded":"CORP\\otheir","user_who_ran":"CORP\\ann","host":"PC7","time_utc":["2030-01-02T03:00:00Z"]},
+ "entry_point":{"process":"invoice.exe -> stage2.exe","user_who_downloaded":"CORP\\third","user_who_ran":"CORP\\ann","host":"PC7","time_utc":["2030-01-02T03:00:00Z"]},
  "hosts":[{"name":"PC7.corp.example","ip":"10.9.0.7"}],"attacker":{"ip":"203.0.113.9"},
  "users":["NT AUTHORITY\\SYSTEM","CORP\\ann (victim)","user/bob (benign administrator)"],
  "window_utc":["2030-01-02T03:00:00Z","2030-01-02T03:05:00Z"],
