@@ -1,7 +1,9 @@
 package story
 
 import (
+	"net/netip"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/catena-sec/catena/internal/knowledge"
@@ -241,10 +243,24 @@ func readProcess(o *model.Observation) (reading, bool) {
 // outbound tells connections that leave for another machine from those that
 // arrive: the actor's own.
 func outbound(o *model.Observation) bool {
-	_, toIP := o.Find(model.IP, model.Dst)
+	dst, toIP := o.Find(model.IP, model.Dst)
 	_, who := o.Find(model.Process, model.Actor)
-	return toIP && who
+	if !toIP || !who {
+		return false
+	}
+	a, err := netip.ParseAddr(dst.Value)
+	if err != nil || a.IsMulticast() || a == broadcast {
+		return false
+	}
+	_, port, _ := strings.Cut(o.Text[strings.LastIndexByte(o.Text, ']')+1:], ":")
+	return !slices.Contains(chatter, port)
 }
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// chatter are the ports on which machines look for names and for each other: every
+// program causes it, and it tells nothing.
+var chatter = []string{"53", "67", "68", "123", "137", "138", "1900", "5353", "5355"}
 
 // program is the name of an image without its path and ending, in lower case.
 func program(image string) string {

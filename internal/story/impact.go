@@ -129,8 +129,12 @@ func impactSummary(i model.Impact, credentials []string) string {
 		}
 		b.WriteString("; credentials were read on " + strings.Join(names, ", "))
 	}
-	if n := len(i.Data); n > 0 {
-		fmt.Fprintf(&b, "; %d object(s), mailbox(es) or dump(s) read or taken", n)
+	parts = parts[:0]
+	say(count(i.Data, model.Mailbox), "mailbox", "mailboxes")
+	say(count(i.Data, model.Resource), "object or store", "objects or stores")
+	say(count(i.Data, model.File), "file", "files")
+	if len(parts) > 0 {
+		b.WriteString("; read or taken: " + strings.Join(parts, ", "))
 	}
 	b.WriteString(".")
 	return b.String()

@@ -156,7 +156,7 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 	}
 	add(fmt.Sprintf("%s: %s with: %s (confidence %.0f %%).", clockTime(in.Root.Time), where, phrase(root.deed), 100*in.Root.Confidence), rootCites...)
 	told := 0
-	last := in.Root.Time
+	last, day := in.Root.Time, date(in.Root.Time)
 	for _, s := range in.Steps {
 		if s.Time.Before(in.Root.Time) || slices.Contains(s.Events, in.Root.Event) {
 			continue
@@ -166,7 +166,10 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 			break
 		}
 		told++
-		text := clockTime(s.Time) + ": " + s.Summary
+		text := timeOfDay(s.Time) + ": " + s.Summary
+		if d := date(s.Time); d != day { // the date once a day
+			text, day = clockTime(s.Time)+": "+s.Summary, d
+		}
 		if gap := s.Time.Sub(last); gap > time.Hour {
 			text = fmt.Sprintf("After %s without a sign of it, %s", span2(gap), text)
 		}
@@ -265,6 +268,10 @@ func weight(d *deed) int {
 }
 
 func clockTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+func timeOfDay(t time.Time) string { return t.UTC().Format("15:04:05Z") }
+
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 func span2(d time.Duration) string {
 	if d >= 48*time.Hour {
