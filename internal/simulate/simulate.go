@@ -1,0 +1,178 @@
+// Package simulate makes evidence: a day in the logs of an estate of Windows,
+// Linux, AWS and identity, with planted attacks and the truth about them beside.
+//
+// Everything follows from the seed: the same seed gives the same bytes, on every
+// machine, and planting another attack does not change what the background did.
+// All addresses are private or set aside for documentation (RFC 1918, RFC 5737),
+// all names end in example (RFC 2606).
+//
+// A scenario tells what happens in the words of winacts.go, linuxacts.go and their like (a process starts,
+// somebody logs on, an API is called); these make the records that the sensors of
+// the estate would write; a format renders them and says which number each record
+// has; truth.go collects whose they are.
+package simulate
+
+import (
+	"bufio"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// Options say what to make.
+type Options struct {
+	// Seed decides everything.
+	Seed uint64
+	// Scenarios are the attacks to plant, by name; none means all of them. "quiet"
+	// plants nothing and is alone in its effect.
+	Scenarios []string
+}
+
+// Summary counts what was written.
+type Summary struct {
+	Records   int64
+	Files     int
+	Campaigns int
+}
+
+// Quiet is the scenario without an attack.
+const Quiet = "quiet"
+
+// A scenario plants one attack.
+type scenario struct {
+	name  string
+	plant func(*world)
+}
+
+func scenarios() []scenario {
+	return []scenario{
+		{"ssh-to-bucket", sshToBucket},
+		{"phish-to-ransomware", phishToRansomware},
+		{"consent-to-mail", consentToMail},
+	}
+}
+
+// Names lists the attacks that can be planted.
+func Names() []string {
+	var names []string
+	for _, s := range scenarios() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// Known reports whether a scenario of that name exists.
+func Known(name string) bool { return name == Quiet || slices.Contains(Names(), name) }
+
+// Write makes dir/evidence and dir/truth.json. Evidence of an earlier run in dir
+// is removed first, but only files that a run of this package names, so that a
+// folder given by mistake loses nothing.
+func Write(dir string, o Options) (Summary, error) {
+	for _, name := range o.Scenarios {
+		if !Known(name) {
+			return Summary{}, fmt.Errorf("simulate: no scenario %q; there are %s and %s", name, strings.Join(Names(), ", "), Quiet)
+		}
+	}
+	w := newWorld(o.Seed)
+	background(w)
+	for _, s := range scenarios() {
+		if len(o.Scenarios) == 0 || slices.Contains(o.Scenarios, s.name) {
+			s.plant(w)
+		}
+	}
+	return w.write(dir)
+}
+
+// write renders all files and the truth.
+func (w *world) write(dir string) (Summary, error) {
+	root := filepath.Join(dir, "evidence")
+	if entries, err := os.ReadDir(root); err == nil && len(entries) > 0 {
+		if _, err := os.Stat(filepath.Join(dir, "truth.json")); err != nil {
+			return Summary{}, fmt.Errorf("simulate: %s is not empty and no simulation (no truth.json beside it)", root)
+		}
+		if err := os.RemoveAll(root); err != nil {
+			return Summary{}, fmt.Errorf("simulate: %w", err)
+		}
+	}
+	sum := Summary{Campaigns: len(w.campaigns)}
+	files := slices.Clone(w.files)
+	slices.SortFunc(files, func(a, b *logFile) int { return cmp.Compare(a.path, b.path) })
+	for _, f := range files {
+		if len(f.records) == 0 {
+			continue
+		}
+		slices.SortStableFunc(f.records, func(a, b record) int { return a.at.Compare(b.at) })
+		numbers, err := writeFile(filepath.Join(root, filepath.FromSlash(f.path)), f)
+		if err != nil {
+			return Summary{}, fmt.Errorf("simulate: %w", err)
+		}
+		w.note(f, numbers)
+		sum.Files++
+		sum.Records += int64(len(f.records))
+	}
+	src, err := json.MarshalIndent(w.truth(), "", " ")
+	if err != nil {
+		return Summary{}, fmt.Errorf("simulate: truth: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "truth.json"), append(src, '\n'), 0o644); err != nil { //nolint:gosec // evidence is made to be read
+		return Summary{}, fmt.Errorf("simulate: %w", err)
+	}
+	return sum, nil
+}
+
+// writeFile renders one file and returns the number of each of its records.
+func writeFile(path string, f *logFile) (numbers []int64, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as above
+		return nil, err
+	}
+	out, err := os.Create(path) //nolint:gosec // the caller's folder
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := out.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	var to io.Writer = out
+	var zip *gzip.Writer
+	if strings.HasSuffix(path, ".gz") {
+		zip = gzip.NewWriter(out) // its header holds no time
+		to = zip
+	}
+	b := bufio.NewWriterSize(to, 1<<18)
+	numbers = f.format.render(b, f.records)
+	if err := b.Flush(); err != nil {
+		return nil, err
+	}
+	if zip != nil {
+		if err := zip.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return numbers, nil
+}
+
+// note takes down which records of a file belong to a campaign.
+func (w *world) note(f *logFile, numbers []int64) {
+	for i, r := range f.records {
+		if r.mark.campaign == nil {
+			continue
+		}
+		c := r.mark.campaign
+		w.records = append(w.records, model.TruthRecord{Input: f.path, Record: numbers[i], Campaign: c.ID, Step: r.mark.step})
+		if r.mark.step > 0 {
+			s := &c.Steps[r.mark.step-1]
+			s.Visible = true
+			s.Events = append(s.Events, fmt.Sprintf("%s#%d", f.path, numbers[i]))
+		}
+	}
+}

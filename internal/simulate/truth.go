@@ -1,0 +1,77 @@
+package simulate
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+type truthRecord = model.TruthRecord
+
+// A campaign is a planted attack and what is true about it.
+type campaign struct {
+	w *world
+	model.TruthCampaign
+}
+
+// campaign begins an attack.
+func (w *world) campaign(id, title string) *campaign {
+	c := &campaign{w: w, TruthCampaign: model.TruthCampaign{ID: id, Title: title, Hosts: []string{}, Users: []string{}}}
+	w.campaigns = append(w.campaigns, c)
+	return c
+}
+
+// A deed describes a step.
+type deed struct {
+	technique, tactic string
+	host, user        string
+	what              string
+	parent            int
+}
+
+// step runs do, whose records all belong to the step, and returns its number.
+// Steps are given in order of time.
+func (c *campaign) step(at time.Time, d deed, do func()) int {
+	n := len(c.Steps) + 1
+	c.Steps = append(c.Steps, model.TruthStep{N: n, Time: at, Technique: d.technique, Tactic: d.tactic, Host: d.host, User: d.user, What: d.what,
+		Events: []string{}, Parent: d.parent})
+	if d.host != "" && !slices.Contains(c.Hosts, d.host) {
+		c.Hosts = append(c.Hosts, d.host)
+	}
+	if d.user != "" && !slices.Contains(c.Users, d.user) {
+		c.Users = append(c.Users, d.user)
+	}
+	before := c.w.mark
+	c.w.mark = mark{c, n}
+	do()
+	c.w.mark = before
+	return n
+}
+
+// again runs do as a later part of an earlier step: a beacon, a scheduled job.
+func (c *campaign) again(step int, do func()) {
+	before := c.w.mark
+	c.w.mark = mark{c, step}
+	do()
+	c.w.mark = before
+}
+
+// truth is what is known once all files are rendered.
+func (w *world) truth() *model.Truth {
+	t := &model.Truth{Schema: model.TruthSchema, Campaigns: []model.TruthCampaign{}, Records: w.records}
+	if t.Records == nil {
+		t.Records = []model.TruthRecord{}
+	}
+	slices.SortStableFunc(t.Records, func(a, b model.TruthRecord) int {
+		return cmp.Or(cmp.Compare(a.Input, b.Input), cmp.Compare(a.Record, b.Record))
+	})
+	for _, c := range w.campaigns {
+		if len(c.Steps) > 0 && len(c.Steps[0].Events) > 0 && c.Root.Event == "" {
+			c.Root.Event = c.Steps[0].Events[0]
+		}
+		t.Campaigns = append(t.Campaigns, c.TruthCampaign)
+	}
+	return t
+}
