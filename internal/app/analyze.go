@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"time"
 
@@ -27,14 +26,18 @@ import (
 // cannot be read is named in the report and does not fail the run; an error means
 // that there is no report.
 func (a *App) Analyze(ctx context.Context, paths []string) (*model.Report, error) {
-	release, err := a.keepStdin(paths)
+	in, release, err := a.again(paths)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	return a.analyze(ctx, in)
+}
+
+func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 
 	// The evidence itself, in parallel; what comes back is in the order of the inputs.
-	ev, err := a.scan(ctx, paths)
+	ev, err := a.scan(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +71,7 @@ func (a *App) Analyze(ctx context.Context, paths []string) (*model.Report, error
 	r := a.report(ev, alerts, cases, incidents, correction)
 
 	// Last, the records themselves, of all that the report cites.
-	if err := a.attachEvidence(ctx, paths, r, stream); err != nil {
+	if err := a.attachEvidence(ctx, in, r, stream); err != nil {
 		return nil, err
 	}
 	a.progress(Progress{Phase: "done", Inputs: len(ev.inputs), Events: ev.events, Done: true})
@@ -85,8 +88,8 @@ type evidence struct {
 	bytes     int64
 }
 
-// scan walks paths, finds each input's format, and decodes and matches it.
-func (a *App) scan(ctx context.Context, paths []string) (*evidence, error) {
+// scan walks the inputs, finds each input's format, and decodes and matches it.
+func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 	ev := &evidence{}
 	sc := &scanner{registry: a.registry, engine: a.engine}
 	begun := map[*inputState]bool{}
@@ -112,7 +115,7 @@ func (a *App) scan(ctx context.Context, paths []string) (*evidence, error) {
 		a.progress(Progress{Phase: "reading", Input: in.Path, Inputs: len(begun), Bytes: ev.bytes, Events: ev.events})
 	}
 	produce := func(ctx context.Context, emit func(job) error) error {
-		return a.walk(ctx, paths, func(in *inputState, d decode.Decoder, r io.Reader) error {
+		return a.walk(ctx, from, func(in *inputState, d decode.Decoder, r io.Reader) error {
 			return frames(in, d, r, in.failLater, emit)
 		}, func(in *inputState) { ev.inputs = append(ev.inputs, in) })
 	}
@@ -128,7 +131,7 @@ func (a *App) scan(ctx context.Context, paths []string) (*evidence, error) {
 
 // walk calls visit with every input whose format is known, and done with every
 // input once it was read, whether or not it could be.
-func (a *App) walk(ctx context.Context, paths []string, visit func(*inputState, decode.Decoder, io.Reader) error, done func(*inputState)) error {
+func (a *App) walk(ctx context.Context, from *inputs, visit func(*inputState, decode.Decoder, io.Reader) error, done func(*inputState)) error {
 	byPath := map[string]*inputState{}
 	bad := func(path string, e model.InputError) {
 		in := byPath[path]
@@ -139,11 +142,11 @@ func (a *App) walk(ctx context.Context, paths []string, visit func(*inputState, 
 		}
 		in.failLater(e)
 	}
-	stdin, err := a.stdin()
+	stdin, err := from.stdin()
 	if err != nil {
 		return err
 	}
-	return source.Walk(ctx, paths, source.Options{Stdin: stdin}, func(src source.Input) error {
+	return source.Walk(ctx, from.paths, source.Options{Stdin: stdin}, func(src source.Input) error {
 		in := &inputState{Input: model.Input{Path: src.Path}}
 		byPath[src.Path] = in
 		done(in)
@@ -302,14 +305,18 @@ func (a *App) report(ev *evidence, alerts []*model.Alert, results []*fusion.Resu
 		Incidents: incidents,
 		Notes:     a.notes(ev, c),
 	}
-	offsets := map[string]float64{}
+	offsets, most := map[string]float64{}, map[string]int{}
 	for _, o := range c.Offsets() {
-		if o.Seconds != 0 {
-			offsets[o.Input] = o.Seconds
+		if o.Seconds != 0 && len(o.Hosts) > most[o.Input] {
+			offsets[o.Input], most[o.Input] = o.Seconds, len(o.Hosts)
 		}
 	}
 	for _, in := range ev.inputs {
 		in.ClockOffset = offsets[in.Path]
+		if shift := time.Duration(in.ClockOffset * float64(time.Second)); in.First != nil && shift != 0 {
+			first, last := in.First.Add(shift), in.Last.Add(shift)
+			in.First, in.Last = &first, &last
+		}
 		r.Inputs = append(r.Inputs, in.Input)
 	}
 	member := map[string]string{}
@@ -377,8 +384,34 @@ func (a *App) notes(ev *evidence, c *clock.Correction) []string {
 	if n := len(a.refused); n > 0 {
 		out = append(out, fmt.Sprintf("%d rules could not be used; the first: %s", n, a.refused[0]))
 	}
+	out = append(out, assumed(ev.inputs)...)
 	if ev.events == 0 {
 		out = append(out, "No event could be read, so this says nothing about whether there was an attack.")
+	}
+	return out
+}
+
+// assumed says once what decoders assumed, and of how many inputs.
+func assumed(inputs []*inputState) []string {
+	first := map[string]string{}
+	count := map[string]int{}
+	var order []string
+	for _, in := range inputs {
+		for _, n := range in.notes {
+			if count[n]++; count[n] == 1 {
+				first[n] = in.Path
+				order = append(order, n)
+			}
+		}
+	}
+	const most = 20
+	out := make([]string, 0, min(len(order), most))
+	for _, n := range order[:min(len(order), most)] {
+		where := first[n]
+		if more := count[n] - 1; more > 0 {
+			where += fmt.Sprintf(" and %d more", more)
+		}
+		out = append(out, where+": "+n+".")
 	}
 	return out
 }
@@ -406,12 +439,20 @@ func addError(list []model.InputError, e model.InputError) []model.InputError {
 	return append(list, e)
 }
 
-// settle joins what both goroutines recorded, once both are done.
+// settle joins what both goroutines recorded, once both are done. What counts no
+// record is no failure: a decoder's note on what it assumed.
 func (in *inputState) settle() {
 	for _, e := range in.readErrors {
 		in.fail(e)
 	}
 	in.readErrors = nil
+	in.Errors = slices.DeleteFunc(in.Errors, func(e model.InputError) bool {
+		if e.Count == 0 {
+			in.notes = append(in.notes, e.Cause)
+		}
+		return e.Count == 0
+	})
+	slices.Sort(in.notes)
 	slices.SortStableFunc(in.Errors, func(x, y model.InputError) int {
 		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Record, y.Record), cmp.Compare(x.Cause, y.Cause))
 	})
@@ -419,5 +460,4 @@ func (in *inputState) settle() {
 		first, last := in.first.UTC(), in.last.UTC()
 		in.First, in.Last = &first, &last
 	}
-	in.ClockOffset = math.Round(in.ClockOffset*1000) / 1000
 }

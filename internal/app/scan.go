@@ -43,6 +43,7 @@ type inputState struct {
 	model.Input
 	first, last time.Time
 	readErrors  []model.InputError
+	notes       []string // what was assumed to read it
 }
 
 // scanner decodes chunks and matches rules on many goroutines.
@@ -151,15 +152,25 @@ func (w *worker) scan(j job) *scanned {
 	out.bytes, out.skipped, out.errors = int64(len(j.chunk.Data)), b.Skipped, b.Errors
 	for i := range b.Events {
 		ev := &b.Events[i]
-		if out.first.IsZero() || ev.Time.Before(out.first) {
-			out.first = ev.Time
-		}
-		if ev.Time.After(out.last) {
-			out.last = ev.Time
-		}
 		stamps := clock.Of(ev)
+		header := stamps.Recorded // what the input's correction applies to
+		if header.IsZero() {
+			header = ev.Time
+		}
+		if out.first.IsZero() || header.Before(out.first) {
+			out.first = header
+		}
+		if header.After(out.last) {
+			out.last = header
+		}
 		host := w.intern(ev.Host)
-		out.clocks.Observe(clock.Source{Input: ev.Ref.Input, Host: host}, w.intern(ev.Code), stamps)
+		clk := clock.Source{Input: ev.Ref.Input, Host: host}
+		out.clocks.Observe(clk, w.intern(ev.Code), stamps)
+		if ev.Act == model.ActConnect {
+			if f, ok := flow(ev); ok {
+				out.clocks.ObserveFlow(f, clk, ev.Source.Product == "zeek", stamps)
+			}
+		}
 		rules := w.matcher.Match(ev)
 		if len(rules) == 0 && ev.Act == model.ActNone {
 			continue
@@ -197,6 +208,16 @@ func (w *worker) observe(ev *model.Event) *model.Observation {
 		o.Entities[i] = model.Entity{Type: e.Type, Value: w.intern(e.Value), Role: e.Role, Name: w.intern(e.Name), Alt: w.intern(e.Alt)}
 	}
 	return o
+}
+
+// flow names the connection that ev tells of, whichever product it comes from.
+func flow(ev *model.Event) (clock.Flow, bool) {
+	from, fromPort := firstText(ev, model.FSourceIp, model.FSourceAddress, model.FIdOrigH), firstText(ev, model.FSourcePort, model.FIdOrigP)
+	to, toPort := firstText(ev, model.FDestinationIp, model.FDestAddress, model.FIdRespH), firstText(ev, model.FDestinationPort, model.FDestPort, model.FIdRespP)
+	if from == "" || fromPort == "" || to == "" || toPort == "" {
+		return clock.Flow{}, false
+	}
+	return clock.Flow{From: from + ":" + fromPort, To: to + ":" + toPort}, true
 }
 
 // textFields are the fields that say what was run, asked or written, the most

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -60,6 +61,7 @@ type votes struct {
 // concurrent use, so each worker has its own and Merge joins them.
 type Estimator struct {
 	sources map[Source]*votes
+	flows   map[Flow][]flowSeen
 }
 
 // Observe takes the stamps of one event.
@@ -113,6 +115,11 @@ func vote(m map[shift]map[string]int, k shift, code string, n int) {
 
 // Merge adds what o saw.
 func (e *Estimator) Merge(o *Estimator) {
+	for f, seen := range o.flows {
+		for _, s := range seen {
+			e.addFlow(f, s)
+		}
+	}
 	for src, v := range o.sources {
 		to := e.votes(src)
 		for k, by := range v.sensed {
@@ -144,9 +151,13 @@ type Correction struct {
 type verdict struct {
 	offset time.Duration // added to the header's stamp
 	known  bool          // whether the header's stamp could be compared at all
-	// strays counts the events whose own stamp lies away from the corrected header.
+	// strays counts the events whose own stamp lies away from the corrected header;
+	// broken are the kinds of events of which most do.
 	strays, sensed int
+	broken         []string
 	ground         string
+	// sensor is added to the sensor's own stamps: the whole machine was off.
+	sensor time.Duration
 }
 
 // Solve decides on every source.
@@ -155,6 +166,7 @@ func (e *Estimator) Solve() *Correction {
 	for src, v := range e.sources {
 		c.by[src] = v.solve()
 	}
+	e.byNetwork(c)
 	return c
 }
 
@@ -162,7 +174,7 @@ func (v *votes) solve() verdict {
 	var out verdict
 	if k, n, total, ok := v.bySensor(); ok {
 		out = verdict{offset: time.Duration(k) * time.Second, known: true, sensed: total, strays: total - n,
-			ground: "the sensor's own UTC stamps inside the events"}
+			broken: v.broken(k), ground: "the sensor's own UTC stamps inside the events"}
 	} else if k, n := v.byCollector(); n >= minSamples {
 		out = verdict{offset: time.Duration(k) * time.Second, known: true, ground: "the collector's stamps"}
 	}
@@ -230,6 +242,28 @@ func (v *votes) bySensor() (best shift, agree, total int, ok bool) {
 	return b.k, b.n, total, true
 }
 
+// broken lists the kinds of events most of whose own stamps disagree with the
+// shift k that the others agree on.
+func (v *votes) broken(k shift) []string {
+	agree, all := map[string]int{}, map[string]int{}
+	for s, by := range v.sensed {
+		for code, n := range by {
+			all[code] += n
+			if abs(s-k) <= shift(time.Minute/time.Second) {
+				agree[code] += n
+			}
+		}
+	}
+	var out []string
+	for code, n := range all {
+		if n >= minSamples && agree[code]*2 < n {
+			out = append(out, code)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // offGrid is how far k lies from the nearest step of the grid of time zones.
 func offGrid(k shift) shift {
 	step := shift(zoneStep / time.Second)
@@ -278,55 +312,82 @@ func (c *Correction) Time(src Source, s Stamps) time.Time {
 	case s.Recorded.IsZero() && s.Sensed.IsZero():
 		return s.Received
 	case s.Recorded.IsZero():
-		return s.Sensed
+		return s.Sensed.Add(v.sensor)
 	}
 	header := s.Recorded.Add(v.offset)
 	if s.Sensed.IsZero() {
 		return header
 	}
-	if v.known && s.Sensed.Sub(header).Abs() > time.Minute {
+	sensed := s.Sensed.Add(v.sensor)
+	if v.known && sensed.Sub(header).Abs() > time.Minute {
 		return header
 	}
-	return s.Sensed
+	return sensed
 }
 
 // An Offset is a correction that people should know of.
 type Offset struct {
-	Source
+	Input   string
+	Hosts   []string
 	Seconds float64 // added to the header's stamps
-	Strays  int     // events whose sensor's own stamp was wrong and not used
-	Text    string  // one plain sentence
+	Text    string  // one plain sentence, or two
 }
 
-// Offsets lists what was corrected, by input and host.
+// Offsets lists what was corrected, by input; hosts of one input that need the
+// same correction for the same reason stand together.
 func (c *Correction) Offsets() []Offset {
-	var out []Offset
+	type group struct {
+		input, broken, ground string
+		offset                time.Duration
+	}
+	by := map[group]*Offset{}
+	counts := map[group][2]int{}
 	for src, v := range c.by {
-		if v.offset == 0 && v.strays*100 < v.sensed || !v.known {
+		if !v.known || v.offset == 0 && len(v.broken) == 0 {
 			continue
 		}
-		where := src.Input
-		if src.Host != "" {
-			where = src.Host + " in " + src.Input
+		g := group{src.Input, strings.Join(v.broken, ", "), v.ground, v.offset}
+		if by[g] == nil {
+			by[g] = &Offset{Input: src.Input, Seconds: v.offset.Seconds()}
 		}
-		o := Offset{Source: src, Seconds: v.offset.Seconds(), Strays: v.strays}
-		if v.offset != 0 {
-			o.Text = fmt.Sprintf("%s: record times shifted by %+.2f h, going by %s.", where, v.offset.Hours(), v.ground)
+		by[g].Hosts = append(by[g].Hosts, src.Host)
+		n := counts[g]
+		counts[g] = [2]int{n[0] + v.strays, n[1] + v.sensed}
+	}
+	out := make([]Offset, 0, len(by))
+	for g, o := range by {
+		slices.Sort(o.Hosts)
+		o.Text = o.where() + ":"
+		if g.offset != 0 {
+			o.Text += fmt.Sprintf(" record times shifted by %s, going by %s.", signed(g.offset), g.ground)
 		}
-		if v.strays*100 >= v.sensed && v.strays > 0 {
-			if o.Text != "" {
-				o.Text += " "
-			} else {
-				o.Text = where + ": "
-			}
-			o.Text += fmt.Sprintf("%d of %d events carry a sensor stamp that disagrees with the rest of their source; their record times were used.", v.strays, v.sensed)
+		if g.broken != "" {
+			o.Text += fmt.Sprintf(" The sensor's own stamps of events %s disagree with all else in this source (%d of %d stamps); their record times were used.", g.broken, counts[g][0], counts[g][1])
 		}
-		if o.Text != "" {
-			out = append(out, o)
-		}
+		out = append(out, *o)
 	}
 	slices.SortFunc(out, func(a, b Offset) int {
-		return cmp.Or(cmp.Compare(a.Input, b.Input), cmp.Compare(a.Host, b.Host))
+		return cmp.Or(cmp.Compare(a.Input, b.Input), slices.Compare(a.Hosts, b.Hosts), cmp.Compare(a.Text, b.Text))
 	})
 	return out
+}
+
+// where names the hosts, or how many they are, and the input.
+func (o *Offset) where() string {
+	named := slices.DeleteFunc(slices.Clone(o.Hosts), func(h string) bool { return h == "" })
+	switch {
+	case len(named) == 0:
+		return o.Input
+	case len(named) <= 3:
+		return strings.Join(named, ", ") + " in " + o.Input
+	}
+	return fmt.Sprintf("%s and %d more hosts in %s", strings.Join(named[:2], ", "), len(named)-2, o.Input)
+}
+
+// signed prints a shift in the unit people would use for it.
+func signed(d time.Duration) string {
+	if d%zoneStep == 0 {
+		return fmt.Sprintf("%+.2f h", d.Hours())
+	}
+	return fmt.Sprintf("%+.0f s", d.Seconds())
 }

@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func TestHeaderInLocalTime(t *testing.T) {
 		t.Errorf("a stray stamp was believed: %v, want %v", got, want)
 	}
 	off := c.Offsets()
-	if len(off) != 1 || off[0].Seconds != (19*h).Seconds() || off[0].Strays != 300 || !strings.Contains(off[0].Text, "+19.00 h") {
+	if len(off) != 1 || off[0].Seconds != (19*h).Seconds() || !strings.Contains(off[0].Text, "+19.00 h") || !strings.Contains(off[0].Text, "events 3 disagree with all else in this source (300 of 340") {
 		t.Errorf("offsets = %+v", off)
 	}
 }
@@ -111,4 +112,44 @@ func TestMergeIsTheWhole(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestNetworkSensorShowsASlowHost(t *testing.T) {
+	var e Estimator
+	host, net := Source{"host.log", "web1"}, Source{"conn.log", ""}
+	for i := range 8 {
+		at := t0.Add(time.Duration(i) * time.Minute)
+		f := Flow{"10.0.0.9:" + strconv.Itoa(40000+i), "10.0.0.1:443"}
+		e.ObserveFlow(f, net, true, Stamps{Sensed: at})
+		e.ObserveFlow(f, host, false, Stamps{Recorded: at.Add(-95 * time.Second), Sensed: at.Add(-95 * time.Second)})
+	}
+	c := e.Solve()
+	if got, want := c.Time(host, Stamps{Recorded: t0}), t0.Add(95*time.Second); !got.Equal(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := c.Time(net, Stamps{Sensed: t0}); !got.Equal(t0) {
+		t.Errorf("the network sensor was moved to %v", got)
+	}
+	if off := c.Offsets(); len(off) != 1 || !strings.Contains(off[0].Text, "+95 s, going by 8 connections") {
+		t.Errorf("offsets = %+v", off)
+	}
+}
+
+func TestFewOrScatteredConnectionsProveNothing(t *testing.T) {
+	for _, scatter := range []time.Duration{0, 40 * time.Second} {
+		var e Estimator
+		n := 4
+		if scatter > 0 {
+			n = 20
+		}
+		for i := range n {
+			at := t0.Add(time.Duration(i) * time.Minute)
+			f := Flow{"10.0.0.9:" + strconv.Itoa(40000+i), "10.0.0.1:443"}
+			e.ObserveFlow(f, Source{"conn.log", ""}, true, Stamps{Sensed: at})
+			e.ObserveFlow(f, Source{"host.log", "web1"}, false, Stamps{Recorded: at.Add(time.Minute + time.Duration(i%5)*scatter)})
+		}
+		if off := e.Solve().Offsets(); len(off) != 0 {
+			t.Errorf("scatter %v: offsets = %+v", scatter, off)
+		}
+	}
 }

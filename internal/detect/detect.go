@@ -104,7 +104,7 @@ func (e *Engine) Digest() string {
 		h.Write([]byte(l))
 		h.Write([]byte{'\n'})
 	}
-	return fmt.Sprintf("%d rules %x", len(lines), h.Sum(nil)[:6])
+	return fmt.Sprintf("%d (%x)", len(lines), h.Sum(nil)[:6])
 }
 
 // Matcher matches events on one goroutine.
