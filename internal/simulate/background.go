@@ -171,7 +171,7 @@ func (w *world) serverDay() {
 		agent.end(at.Add(6 * time.Minute))
 		s.logoff(at.Add(6 * time.Minute))
 	}
-	for _, h := range append(e.workstations[:0:0], e.workstations...) { // machines renew their tickets
+	for _, h := range e.workstations { // machines renew their tickets
 		r := w.rng("tickets " + h.name)
 		every(r, w.clock(7, 10), w.clock(18, 50), 50*time.Minute, func(at time.Time) {
 			dc := e.dcs[r.IntN(2)]
@@ -250,7 +250,7 @@ func (w *world) linuxDay() {
 		r := w.rng("linux " + h.name)
 		cron := h.daemon("/usr/sbin/cron", root)
 		every(r, w.clock(0, 1), w.clock(23, 58), 10*time.Minute, func(at time.Time) {
-			pid := h.nextPID()
+			pid := h.nextPID(at)
 			job := pick(r, []string{"command -v debian-sa1 > /dev/null && debian-sa1 1 1", "/usr/local/bin/health-check", "test -x /usr/sbin/anacron || run-parts /etc/cron.hourly"})
 			h.syslog(h.authLog, at, "CRON", pid, "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)")
 			h.syslog(h.sysLog, at.Add(2*time.Millisecond), "CRON", pid, "(root) CMD (%s)", job)
@@ -353,9 +353,9 @@ const (
 	consoleAgent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36"
 )
 
-// roleOf is the session that an instance has of its role.
+// roleSession is the session that an instance has of its role.
 func (h *host) roleSession() caller {
-	return caller{role: h.role, session: h.instance, key: "ASIA" + strings.ToUpper(digest(h.instance, 16))}
+	return caller{role: h.role, session: h.instance, key: "ASIA" + awsID(digest(h.instance, 16))}
 }
 
 // cloudDay is what applications, the build server and people do in AWS.

@@ -71,12 +71,12 @@ func (cloudTrailFormat) render(b *bufio.Writer, rs []record) []int64 {
 		case k.by.service != "":
 			j.raw(`{"type":"AWSService","invokedBy":`).str(k.by.service).raw(`}`)
 		case k.by.role != "":
-			id := "AROA" + strconvUpper(digest(k.by.role, 17))
+			id := "AROA" + awsID(digest(k.by.role, 17))
 			j.raw(`{"type":"AssumedRole","principalId":`).str(id + ":" + k.by.session).raw(`,"arn":`).str(k.by.arn()).raw(`,"accountId":"` + account + `","accessKeyId":`).str(k.by.key)
 			j.raw(`,"sessionContext":{"sessionIssuer":{"type":"Role","principalId":`).str(id).raw(`,"arn":`).str("arn:aws:iam::" + account + ":role/" + k.by.role)
 			j.raw(`,"accountId":"` + account + `","userName":`).str(k.by.role).raw(`},"attributes":{"creationDate":`).str(k.at.Truncate(time.Hour).Format(time.RFC3339)).raw(`,"mfaAuthenticated":"false"}}}`)
 		default:
-			j.raw(`{"type":"IAMUser","principalId":`).str("AIDA" + strconvUpper(digest(k.by.user, 17))).raw(`,"arn":`).str(k.by.arn()).raw(`,"accountId":"` + account + `","accessKeyId":`).str(k.by.key).raw(`,"userName":`).str(k.by.user).raw(`}`)
+			j.raw(`{"type":"IAMUser","principalId":`).str("AIDA" + awsID(digest(k.by.user, 17))).raw(`,"arn":`).str(k.by.arn()).raw(`,"accountId":"` + account + `","accessKeyId":`).str(k.by.key).raw(`,"userName":`).str(k.by.user).raw(`}`)
 		}
 		j.raw(`,"eventTime":`).str(k.at.Format(time.RFC3339)).raw(`,"eventSource":`).str(k.service + ".amazonaws.com").raw(`,"eventName":`).str(k.name)
 		j.raw(`,"awsRegion":"` + region + `","sourceIPAddress":`).str(k.ip).raw(`,"userAgent":`).str(k.agent)
@@ -85,7 +85,7 @@ func (cloudTrailFormat) render(b *bufio.Writer, rs []record) []int64 {
 		}
 		j.raw(`,"requestParameters":`).raw(orNull(k.request)).raw(`,"responseElements":`).raw(orNull(k.response))
 		id := digest(fmt.Sprint(k.at.UnixNano(), k.name, k.ip, k.key, k.by.key), 32)
-		j.raw(`,"requestID":`).str(strconvUpper(id[:16])).raw(`,"eventID":`).str(id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:])
+		j.raw(`,"requestID":`).str(awsID(id[:16])).raw(`,"eventID":`).str(id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:])
 		j.raw(`,"readOnly":`).raw(strconv.FormatBool(!k.write))
 		if k.bucket != "" {
 			j.raw(`,"resources":[{"type":"AWS::S3::Object","ARN":`).str("arn:aws:s3:::" + k.bucket + "/" + k.key).raw(`},{"accountId":"` + account + `","type":"AWS::S3::Bucket","ARN":`).str("arn:aws:s3:::" + k.bucket).raw(`}]`)
@@ -105,9 +105,9 @@ func orNull(s string) string {
 	return s
 }
 
-// strconvUpper makes hex digits look like AWS's ids, which are capital letters
+// awsID makes hex digits look like AWS's ids, which are capital letters
 // and digits.
-func strconvUpper(hex string) string {
+func awsID(hex string) string {
 	b := []byte(hex)
 	for i, c := range b {
 		if c >= 'a' {

@@ -43,8 +43,9 @@ type host struct {
 
 	// Linux
 	authLog, sysLog, auditLog *logFile
-	instance                  string // its id in the cloud
-	role                      string // the instance's IAM role
+	taken                     map[int]bool // process numbers of the day
+	instance                  string       // its id in the cloud
+	role                      string       // the instance's IAM role
 	sessions                  int
 }
 
@@ -173,6 +174,7 @@ func (w *world) windowsHost(name, ip string) *host {
 func (w *world) linuxHost(name, ip string) *host {
 	h := &host{w: w, name: name, fqdn: name, ip: ip, rng: w.rng("host " + name)}
 	h.pid = 1500 + h.rng.IntN(900)
+	h.taken = map[int]bool{}
 	h.seen = 1000 + h.rng.IntN(9000)
 	h.sessions = 100 + h.rng.IntN(300)
 	h.instance = "i-0" + hexOf(h.rng, 16)

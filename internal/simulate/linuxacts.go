@@ -31,21 +31,28 @@ type task struct {
 // A shell is somebody's interactive shell over SSH.
 type shell struct {
 	task
-	from    string
-	port    int
-	sshd    int
-	logind  int
-	history []string
+	from   string
+	port   int // of the client
+	sshd   int // the process that serves it
+	logind int // the number that systemd gives the session
 }
 
-func (h *host) nextPID() int {
-	h.pid += 1 + h.rng.IntN(9)
-	return h.pid
+// nextPID is a number for a process that starts then. Numbers grow with the time
+// of day, as the kernel hands them out, whatever the order in which the day is
+// told, and none is used twice.
+func (h *host) nextPID(at time.Time) int {
+	const perDay = 28000
+	pid := h.pid + int(at.Sub(h.w.day)*perDay/(24*time.Hour))
+	for h.taken[pid] {
+		pid++
+	}
+	h.taken[pid] = true
+	return pid
 }
 
 // daemon is a process that runs since boot.
 func (h *host) daemon(exe string, as unixUser) task {
-	return task{h: h, pid: h.nextPID(), ppid: 1, exe: exe, as: as, login: unixUser{"unset", nobody}, session: nobody, cwd: "/"}
+	return task{h: h, pid: h.nextPID(h.w.day.Add(-time.Duration(1+h.rng.IntN(400)) * time.Second)), ppid: 1, exe: exe, as: as, login: unixUser{"unset", nobody}, session: nobody, cwd: "/"}
 }
 
 // syscall is the record that all calls have.
@@ -77,7 +84,7 @@ func (t *task) run(at time.Time, exe string, args ...string) *task {
 
 func (t *task) runAs(at time.Time, as unixUser, exe string, args ...string) *task {
 	h := t.h
-	c := &task{h: h, pid: h.nextPID(), ppid: t.pid, exe: exe, as: as, login: t.login, session: t.session, cwd: t.cwd}
+	c := &task{h: h, pid: h.nextPID(at), ppid: t.pid, exe: exe, as: as, login: t.login, session: t.session, cwd: t.cwd}
 	argv := append([]string{base(exe)}, args...)
 	var x strings.Builder
 	fmt.Fprintf(&x, "argc=%d", len(argv))
@@ -119,7 +126,7 @@ func (h *host) message(at time.Time, kind string, pid int, auid, ses int, what s
 
 // sshFailed is a wrong password over SSH; known says whether the account exists.
 func (h *host) sshFailed(at time.Time, user, from string, known bool) {
-	pid, port := h.nextPID(), 30000+h.rng.IntN(30000)
+	pid, port := h.nextPID(at), 30000+h.rng.IntN(30000)
 	invalid := ""
 	if !known {
 		invalid = "invalid user "
@@ -148,7 +155,7 @@ func authenticating(known bool) string {
 
 // sshLogin logs somebody in over SSH, by "password" or "publickey".
 func (h *host) sshLogin(at time.Time, as unixUser, from, method string, lasts time.Duration) *shell {
-	pid, port := h.nextPID(), 30000+h.rng.IntN(30000)
+	pid, port := h.nextPID(at), 30000+h.rng.IntN(30000)
 	h.sessions++
 	s := &shell{from: from, port: port, sshd: pid, logind: h.sessions}
 	s.task = task{h: h, pid: pid, ppid: 1, exe: "/usr/sbin/sshd", as: as, login: as, session: h.sessions, cwd: "/home/" + as.name}
@@ -183,6 +190,5 @@ func (s *shell) sudo(at time.Time, exe string, args ...string) *task {
 	h.syslog(h.authLog, at.Add(15*time.Millisecond), "sudo", 0, "%s : TTY=pts/0 ; PWD=%s ; USER=root ; COMMAND=%s", s.as.name, s.cwd, command)
 	h.syslog(h.authLog, at.Add(17*time.Millisecond), "sudo", 0, "pam_unix(sudo:session): session opened for user root(uid=0) by %s(uid=%d)", s.as.name, s.as.uid)
 	h.message(at.Add(16*time.Millisecond), "USER_CMD", sudo.pid, s.login.uid, s.session, fmt.Sprintf(`cwd="%s" cmd=%s exe="/usr/bin/sudo" terminal=pts/0 res=success`, s.cwd, auditText(command)))
-	c := sudo.runAs(at.Add(25*time.Millisecond), unixUser{"root", 0}, exe, args...)
-	return c
+	return sudo.runAs(at.Add(25*time.Millisecond), unixUser{"root", 0}, exe, args...)
 }

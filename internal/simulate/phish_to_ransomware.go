@@ -51,6 +51,7 @@ func phishToRansomware(w *world) {
 	run := c.step(at, deed{"T1204.002", "execution", pc.fqdn, user, base(payload) + " started by a double click", phish}, func() {
 		mal = pc.desktop.shell.start(at, payload, `"`+payload+`"`)
 	})
+	c.root = run
 	c.Root.Host, c.Root.User, c.Root.Process, c.Root.Time = pc.fqdn, user, payload, at
 	at = at.Add(4 * time.Second)
 	beacon := c.step(at, deed{"T1071.001", "command-and-control", pc.fqdn, user, "The program calls " + c2Name + " every few minutes", run}, func() {
@@ -97,9 +98,15 @@ func phishToRansomware(w *world) {
 	at = at.Add(between(r, 4*time.Minute, 10*time.Minute))
 	dump := c.step(at, deed{"T1003.001", "credential-access", pc.fqdn, user, "Memory of LSASS written to a file", rise}, func() {
 		cmd := lifted.start(at, sys32+"cmd.exe", sys32+"cmd.exe")
-		tool := cmd.start(at.Add(2*time.Second), sys32+"rundll32.exe", fmt.Sprintf(`rundll32.exe C:\windows\System32\comsvcs.dll, MiniDump %d C:\Windows\Temp\wer%s.dmp full`, pc.lsass.pid, hexOf(r, 3)))
-		tool.open(at.Add(2300*time.Millisecond), pc.lsass, "0x1fffff", sys32+`ntdll.dll+9d6c4|`+sys32+`KERNELBASE.dll+2c0f3|`+sys32+`comsvcs.dll+2480a`)
-		tool.write(at.Add(2500*time.Millisecond), `C:\Windows\Temp\wer.dmp`)
+		file := `C:\Windows\Temp\wer` + hexOf(r, 3) + `.dmp`
+		var tool *proc
+		if r.IntN(2) == 0 {
+			tool = cmd.start(at.Add(2*time.Second), sys32+"rundll32.exe", fmt.Sprintf(`rundll32.exe C:\windows\System32\comsvcs.dll, MiniDump %d %s full`, pc.lsass.pid, file))
+		} else {
+			tool = cmd.start(at.Add(2*time.Second), `C:\Windows\Temp\pd64.exe`, `pd64.exe -accepteula -ma lsass.exe `+file)
+		}
+		tool.open(at.Add(2300*time.Millisecond), pc.lsass, "0x1fffff", sys32+`ntdll.dll+9d6c4|`+sys32+`KERNELBASE.dll+2c0f3|`+sys32+`dbgcore.dll+6cee`)
+		tool.write(at.Add(2500*time.Millisecond), file)
 		shell = cmd
 	})
 
@@ -204,6 +211,7 @@ func phishToRansomware(w *world) {
 		}
 	})
 	at = at.Add(between(r, 5*time.Minute, 9*time.Minute))
+	note := pick(r, []string{"HOW_TO_RESTORE_FILES.txt", "!README!.txt", "recover-your-files.hta"})
 	extension := "." + strings.ToLower(letters(r, 5))
 	lock := c.step(at, deed{"T1486", "impact", fs.fqdn, adm, "Hundreds of files encrypted on several servers", shadows}, func() {
 		for _, h := range hosts {
@@ -213,7 +221,7 @@ func phishToRansomware(w *world) {
 				folder := fmt.Sprintf(`D:\Data\%s\%02d\`, pick(r, []string{"Finance", "HR", "Projects", "Sales"}), n/20)
 				p.write(t, fmt.Sprintf("%sdocument%03d.xlsx%s", folder, n, extension))
 				if n%20 == 0 {
-					p.write(t.Add(3*time.Millisecond), folder+"HOW_TO_RESTORE_FILES.txt")
+					p.write(t.Add(3*time.Millisecond), folder+note)
 				}
 				t = t.Add(between(r, 20*time.Millisecond, 900*time.Millisecond))
 			}

@@ -170,9 +170,7 @@ func (w *world) note(f *logFile, numbers []int64) {
 		c := r.mark.campaign
 		w.records = append(w.records, model.TruthRecord{Input: f.path, Record: numbers[i], Campaign: c.ID, Step: r.mark.step})
 		if r.mark.step > 0 {
-			s := &c.Steps[r.mark.step-1]
-			s.Visible = true
-			s.Events = append(s.Events, fmt.Sprintf("%s#%d", f.path, numbers[i]))
+			c.shown = append(c.shown, sight{r.at, r.mark.step, fmt.Sprintf("%s#%d", f.path, numbers[i])})
 		}
 	}
 }

@@ -68,7 +68,9 @@ func sshToBucket(w *world) {
 	})
 
 	at = at.Add(between(r, 20*time.Minute, 50*time.Minute))
-	const agent = "aws-cli/2.24.10 md/awscrt#0.23.8 ua/2.1 os/linux#6.11.2-amd64 md/arch#x86_64 lang/python#3.12.6 md/distrib#kali.2025 cfg/retry-mode#standard"
+	agent := "aws-cli/2.24.10 md/awscrt#0.23.8 ua/2.1 " + pick(r, []string{ // what the attacker works on
+		"os/linux#6.11.2-amd64 md/arch#x86_64 lang/python#3.12.6 md/distrib#kali.2025", "os/macos#24.3.0 md/arch#arm64 lang/python#3.12.6 md/prompt#off", "os/linux#6.8.0-55-generic md/arch#x86_64 lang/python#3.12.6 md/distrib#ubuntu.24",
+	}) + " cfg/retry-mode#standard"
 	role := web.roleSession()
 	user := caller{user: "svc-deploy", key: "AKIA" + letters(r, 16)}
 	do := func(by caller, service, name, request, response, failed string, write bool) {

@@ -14,11 +14,20 @@ type truthRecord = model.TruthRecord
 type campaign struct {
 	w *world
 	model.TruthCampaign
+	root  int // the step that is its root
+	shown []sight
+}
+
+// A sight is a record that shows a step.
+type sight struct {
+	at   time.Time
+	step int
+	key  string
 }
 
 // campaign begins an attack.
 func (w *world) campaign(id, title string) *campaign {
-	c := &campaign{w: w, TruthCampaign: model.TruthCampaign{ID: id, Title: title, Hosts: []string{}, Users: []string{}}}
+	c := &campaign{w: w, root: 1, TruthCampaign: model.TruthCampaign{ID: id, Title: title, Hosts: []string{}, Users: []string{}}}
 	w.campaigns = append(w.campaigns, c)
 	return c
 }
@@ -68,8 +77,14 @@ func (w *world) truth() *model.Truth {
 		return cmp.Or(cmp.Compare(a.Input, b.Input), cmp.Compare(a.Record, b.Record))
 	})
 	for _, c := range w.campaigns {
-		if len(c.Steps) > 0 && len(c.Steps[0].Events) > 0 && c.Root.Event == "" {
-			c.Root.Event = c.Steps[0].Events[0]
+		slices.SortStableFunc(c.shown, func(a, b sight) int { return a.at.Compare(b.at) })
+		for _, s := range c.shown {
+			if c.Root.Event == "" && s.step == c.root {
+				c.Root.Event = s.key
+			}
+			step := &c.Steps[s.step-1]
+			step.Visible = true
+			step.Events = append(step.Events, s.key)
 		}
 		t.Campaigns = append(t.Campaigns, c.TruthCampaign)
 	}

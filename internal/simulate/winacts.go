@@ -51,7 +51,7 @@ func (h *host) newProc(at time.Time, parent *proc, image, cmd string, as identit
 	return &proc{h: h, pid: h.pid, guid: "{" + guid + "}", image: image, cmd: cmd, parent: parent, as: as}
 }
 
-// log writes an event of the host.
+// event writes an event of the host.
 func (h *host) event(at time.Time, kind winKind, id int, fields ...[2]string) {
 	h.w.add(h.log, at, &winEvent{h: h, at: at, kind: kind, id: id, fields: fields})
 }
@@ -256,7 +256,7 @@ func (h *host) cleared(at time.Time, by identity) {
 	h.w.add(h.log, e.at, e)
 }
 
-// wmi, WinRM and services start processes for somebody who is elsewhere.
+// winrmHost is the process in which Windows runs what a remote session asks for.
 func (h *host) winrmHost(at time.Time, s *session) *proc {
 	return h.svchost.startAs(at, `C:\Windows\System32\wsmprovhost.exe`, `C:\Windows\system32\wsmprovhost.exe -Embedding`, s.as)
 }

@@ -61,7 +61,7 @@ func newWorld(seed uint64) *world {
 // of the simulation draws does not change another.
 func (w *world) rng(purpose string) *rand.Rand {
 	h := fnv.New64a()
-	h.Write([]byte(purpose))
+	_, _ = h.Write([]byte(purpose))                 // a hash takes everything
 	return rand.New(rand.NewPCG(w.seed, h.Sum64())) //nolint:gosec // repeatable on purpose
 }
 
@@ -123,6 +123,6 @@ func uuid(r *rand.Rand) string {
 // digest is a stable stand-in for the hash of a file, as long as n hex digits.
 func digest(of string, n int) string {
 	h := fnv.New64a()
-	h.Write([]byte(of))
+	_, _ = h.Write([]byte(of))
 	return hexOf(rand.New(rand.NewPCG(h.Sum64(), 7)), n) //nolint:gosec // repeatable on purpose
 }
