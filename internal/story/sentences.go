@@ -155,26 +155,39 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 		add(fmt.Sprintf("%s: %s.", clockTime(root.entry.time), upperFirst(phrase(root.entry))), root.entry.events...)
 	}
 	add(fmt.Sprintf("%s: %s with: %s (confidence %.0f %%).", clockTime(in.Root.Time), where, phrase(root.deed), 100*in.Root.Confidence), rootCites...)
-	told := 0
-	last, day := in.Root.Time, date(in.Root.Time)
+	var after []model.Step
 	for _, s := range in.Steps {
-		if s.Time.Before(in.Root.Time) || slices.Contains(s.Events, in.Root.Event) {
-			continue
+		if !s.Time.Before(in.Root.Time) && !slices.Contains(s.Events, in.Root.Event) {
+			after = append(after, s)
 		}
-		if told == 40 {
-			add(fmt.Sprintf("%d further steps are in the list of steps.", len(in.Steps)-s.N+1))
+	}
+	last, day := in.Root.Time, date(in.Root.Time)
+	for told := 0; len(after) > 0; told++ {
+		if told == maxChapters {
+			add(fmt.Sprintf("%d further steps are in the list of steps.", len(after)))
 			break
 		}
-		told++
-		text := timeOfDay(s.Time) + ": " + s.Summary
-		if d := date(s.Time); d != day { // the date once a day
-			text, day = clockTime(s.Time)+": "+s.Summary, d
+		n := chapter(after)
+		first := after[0]
+		when := timeOfDay(first.Time)
+		if d := date(first.Time); d != day { // the date once a day
+			when, day = clockTime(first.Time), d
 		}
-		if gap := s.Time.Sub(last); gap > time.Hour {
+		text := when + ": " + tellChapter(after[:n])
+		if gap := first.Time.Sub(last); gap > time.Hour {
 			text = fmt.Sprintf("After %s without a sign of it, %s", span2(gap), text)
 		}
-		last = s.End
-		add(text, append(slices.Clone(s.Alerts), s.Events...)...)
+		var cites []string
+		for _, s := range after[:n] {
+			if s.End.After(last) {
+				last = s.End
+			}
+			for _, id := range slices.Concat(s.Alerts, s.Events) {
+				cites = appendCapped(cites, id)
+			}
+		}
+		add(text, cites...)
+		after = after[n:]
 	}
 	add(in.Impact.Summary)
 	if rest := unreached(in, estate); len(rest) > 0 {
@@ -192,6 +205,46 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 		add("How the attacker got in is not in the evidence.")
 	}
 	return out
+}
+
+// maxChapters bounds the sentences about steps.
+const maxChapters = 40
+
+// chapter is how many of the first steps one sentence tells: those that follow
+// each other for one purpose, on one host or in one way on several.
+func chapter(steps []model.Step) int {
+	n := 1
+	for n < len(steps) && steps[n].Tactic == steps[0].Tactic && steps[n].Time.Sub(steps[n-1].End) <= chapterGap &&
+		(steps[n].Host == steps[0].Host || steps[n].Technique == steps[0].Technique) {
+		n++
+	}
+	return n
+}
+
+// tellChapter tells the first step and names what the others did besides.
+func tellChapter(steps []model.Step) string {
+	const most = 6
+	text := strings.TrimSuffix(steps[0].Summary, ".")
+	if t, ok := knowledge.Tactic(steps[0].Tactic); ok {
+		text = t.Name + ": " + text
+	}
+	var also []string
+	for _, s := range steps[1:] {
+		what := s.To
+		if s.Host != steps[0].Host {
+			what = "the same on " + short(s.Host)
+		}
+		if what != "" && what != steps[0].To && !slices.Contains(also, what) {
+			also = append(also, what)
+		}
+	}
+	if n := len(also) - most; n > 0 {
+		also = append(also[:most], fmt.Sprintf("%d more", n))
+	}
+	if len(also) > 0 {
+		text += "; then " + strings.Join(also, ", ")
+	}
+	return text + "."
 }
 
 // unreached lists the hosts of the evidence that no entity or step names.
