@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -184,33 +183,44 @@ func write(c *cobra.Command, writers []report.Writer, out string, r *model.Repor
 	return nil
 }
 
-// complain names on stderr what could not be read.
+// Bounds of what complain names.
+const (
+	maxNamedInputs = 50
+	maxNamedErrors = 3 // of one input
+)
+
+// complain names on stderr what could not be read: for each input the place and
+// cause of its first errors.
 func complain(w io.Writer, r *model.Report) error {
-	const most = 20
-	n := 0
+	bad := 0
 	for _, in := range r.Inputs {
-		for _, e := range in.Errors {
-			n++
-			if n > most {
-				continue
-			}
-			where := ""
+		if len(in.Errors) == 0 {
+			continue
+		}
+		if bad++; bad > maxNamedInputs {
+			continue
+		}
+		for _, e := range in.Errors[:min(maxNamedErrors, len(in.Errors))] {
+			line := "catena: " + in.Path + ": "
 			if e.Record > 0 {
-				where = fmt.Sprintf(" record %d", e.Record)
+				line += fmt.Sprintf("record %d: ", e.Record)
 			} else if e.Offset >= 0 {
-				where = fmt.Sprintf(" offset %d", e.Offset)
+				line += fmt.Sprintf("offset %d: ", e.Offset)
 			}
-			more := ""
+			line += e.Cause
 			if e.Count > 1 {
-				more = " (" + strconv.Itoa(e.Count) + " times)"
+				line += fmt.Sprintf(" (%d times)", e.Count)
 			}
-			fmt.Fprintln(w, report.Clean(fmt.Sprintf("catena: %s:%s %s%s", in.Path, where, e.Cause, more)))
+			fmt.Fprintln(w, report.Clean(line))
+		}
+		if more := len(in.Errors) - maxNamedErrors; more > 0 {
+			fmt.Fprintln(w, report.Clean(fmt.Sprintf("catena: %s: and %d further kinds of error, all in the report", in.Path, more)))
 		}
 	}
-	if n > most {
-		fmt.Fprintf(w, "catena: and %d further errors, all in the report's inputs\n", n-most)
+	if more := bad - maxNamedInputs; more > 0 {
+		fmt.Fprintf(w, "catena: and %d further inputs with errors, all in the report\n", more)
 	}
-	if n > 0 {
+	if bad > 0 {
 		return errPartial
 	}
 	return nil

@@ -6,7 +6,6 @@ package app
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"time"
 
@@ -52,7 +51,6 @@ type App struct {
 	rules    []*sigma.Rule
 	refused  []Refusal
 	names    *model.Names
-	kept     *os.File // standard input, while it is analysed
 }
 
 // New loads rules and mappings. A rule that cannot be used is no error: Refused

@@ -40,8 +40,13 @@ func Bench(ctx context.Context, o Options, paths []string) (*BenchResult, error)
 	if err != nil {
 		return nil, err
 	}
+	in, release, err := without.again(paths)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	begin := time.Now()
-	if _, err := without.scan(ctx, paths); err != nil {
+	if _, err := without.scan(ctx, in); err != nil {
 		return nil, err
 	}
 	decode := time.Since(begin).Seconds()
@@ -60,7 +65,7 @@ func Bench(ctx context.Context, o Options, paths []string) (*BenchResult, error)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	begin = time.Now()
-	r, err := a.Analyze(ctx, paths)
+	r, err := a.analyze(ctx, in)
 	if err != nil {
 		return nil, err
 	}

@@ -30,17 +30,22 @@ type Decoded struct {
 	Alert     *model.Alert    `json:"alert,omitempty"`
 	Error     string          `json:"error,omitempty"`
 	Count     int             `json:"count,omitempty"` // records that failed for this cause
+	Note      string          `json:"note,omitempty"`  // what was assumed of the input
 }
 
 // Decode writes what Catena makes of each record at paths as NDJSON, and a line
 // with "error" for what it did not understand. It reports whether all was read.
 func (a *App) Decode(ctx context.Context, paths []string, w io.Writer) (clean bool, err error) {
+	from, err := a.once(paths)
+	if err != nil {
+		return false, err
+	}
 	out := bufio.NewWriterSize(w, 1<<16)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	clean = true
 	var inputs []*inputState
-	err = a.walk(ctx, paths, func(in *inputState, d decode.Decoder, r io.Reader) error {
+	err = a.walk(ctx, from, func(in *inputState, d decode.Decoder, r io.Reader) error {
 		return d.Frame(r, func(c decode.Chunk) error {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -74,6 +79,11 @@ func (a *App) Decode(ctx context.Context, paths []string, w io.Writer) (clean bo
 	}
 	for _, in := range inputs {
 		in.settle()
+		for _, n := range in.notes {
+			if err := enc.Encode(Decoded{Input: in.Path, Format: in.Format, Note: n}); err != nil {
+				return false, err
+			}
+		}
 		for _, e := range in.Errors {
 			clean = false
 			if err := enc.Encode(Decoded{Input: in.Path, Record: e.Record, Offset: e.Offset, Format: in.Format, Error: e.Cause, Count: e.Count}); err != nil {

@@ -26,7 +26,7 @@ type place struct {
 // the records themselves beside what cites them. The first pass keeps only what
 // memory needs of each event, which bounds a run by its findings and not by its
 // evidence.
-func (a *App) attachEvidence(ctx context.Context, paths []string, r *model.Report, stream []sighting) error {
+func (a *App) attachEvidence(ctx context.Context, from *inputs, r *model.Report, stream []sighting) error {
 	cited := map[string]bool{}
 	for i := range r.Alerts {
 		for _, e := range r.Alerts[i].Evidence {
@@ -60,7 +60,7 @@ func (a *App) attachEvidence(ctx context.Context, paths []string, r *model.Repor
 	records := map[string]json.RawMessage{}
 	if len(wanted) > 0 {
 		a.progress(Progress{Phase: "collecting evidence"})
-		if err := a.fetch(ctx, paths, wanted, records); err != nil {
+		if err := a.fetch(ctx, from, wanted, records); err != nil {
 			return err
 		}
 	}
@@ -84,8 +84,8 @@ func (a *App) attachEvidence(ctx context.Context, paths []string, r *model.Repor
 }
 
 // fetch decodes the chunks that hold wanted records and renders those.
-func (a *App) fetch(ctx context.Context, paths []string, wanted map[string][]place, records map[string]json.RawMessage) error {
-	return a.walk(ctx, paths, func(in *inputState, d decode.Decoder, r io.Reader) error {
+func (a *App) fetch(ctx context.Context, from *inputs, wanted map[string][]place, records map[string]json.RawMessage) error {
+	return a.walk(ctx, from, func(in *inputState, d decode.Decoder, r io.Reader) error {
 		places := wanted[in.Path]
 		if len(places) == 0 {
 			return nil

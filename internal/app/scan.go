@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"strings"
@@ -76,7 +77,7 @@ func (s *scanner) run(ctx context.Context, n int, produce func(context.Context, 
 	)
 	for range n {
 		wg.Go(func() {
-			w := worker{scanner: s, matcher: s.engine.NewMatcher(), strings: map[string]string{}}
+			w := worker{scanner: s, matcher: s.engine.NewMatcher(), strings: map[string]string{}, lists: map[string][]model.Entity{}}
 			for sl := range work {
 				sl.done <- w.scan(sl.job)
 			}
@@ -114,10 +115,15 @@ type worker struct {
 	*scanner
 	matcher *detect.Matcher
 	strings map[string]string // values seen before: hosts, users and images repeat endlessly
+	lists   map[string][]model.Entity
+	key     []byte
 }
 
-// maxInterned bounds a worker's table of repeated strings.
-const maxInterned = 1 << 16
+// Bounds of a worker's tables of what repeats.
+const (
+	maxInterned = 1 << 16 // strings
+	maxLists    = 1 << 13 // lists of entities
+)
 
 func (w *worker) intern(s string) string {
 	if s == "" {
@@ -200,14 +206,39 @@ func (w *worker) scan(j job) *scanned {
 func (w *worker) observe(ev *model.Event) *model.Observation {
 	o := &model.Observation{
 		Event: ev.ID(), Time: ev.Time, Act: ev.Act, Host: w.intern(ev.Host), Code: w.intern(ev.Code), Format: ev.Format,
-		Source: ev.Source, Subsystem: ev.Subsystem, Ref: ev.Ref,
-		Entities: make([]model.Entity, len(ev.Entities)), Text: w.intern(observedText(ev)),
+		Source: ev.Source, Subsystem: ev.Subsystem, Ref: ev.Ref, Entities: w.entities(ev.Entities), Text: w.intern(observedText(ev)),
 	}
 	o.Source.Service = w.intern(o.Source.Service)
-	for i, e := range ev.Entities {
-		o.Entities[i] = model.Entity{Type: e.Type, Value: w.intern(e.Value), Role: e.Role, Name: w.intern(e.Name), Alt: w.intern(e.Alt)}
-	}
 	return o
+}
+
+// entities returns a copy of es that outlives its batch. Lists are most of what is
+// kept of an event, and a process that does one thing over and over names the same
+// things every time: equal lists are one.
+func (w *worker) entities(es []model.Entity) []model.Entity {
+	if len(es) == 0 {
+		return nil
+	}
+	w.key = w.key[:0]
+	for i := range es {
+		e := &es[i]
+		for _, s := range [...]string{string(e.Type), string(e.Role), e.Value, e.Name, e.Alt} {
+			w.key = binary.AppendUvarint(w.key, uint64(len(s)))
+			w.key = append(w.key, s...)
+		}
+	}
+	if l, ok := w.lists[string(w.key)]; ok {
+		return l
+	}
+	l := make([]model.Entity, len(es))
+	for i, e := range es {
+		l[i] = model.Entity{Type: e.Type, Value: w.intern(e.Value), Role: e.Role, Name: w.intern(e.Name), Alt: w.intern(e.Alt)}
+	}
+	if len(w.lists) >= maxLists {
+		clear(w.lists)
+	}
+	w.lists[string(w.key)] = l
+	return l
 }
 
 // flow names the connection that ev tells of, whichever product it comes from.
