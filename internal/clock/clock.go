@@ -158,6 +158,8 @@ type verdict struct {
 	ground         string
 	// sensor is added to the sensor's own stamps: the whole machine was off.
 	sensor time.Duration
+	// apart is a difference to a network sensor that is too small to correct.
+	apart time.Duration
 }
 
 // Solve decides on every source.
@@ -338,15 +340,15 @@ type Offset struct {
 func (c *Correction) Offsets() []Offset {
 	type group struct {
 		input, broken, ground string
-		offset                time.Duration
+		offset, apart         time.Duration
 	}
 	by := map[group]*Offset{}
 	counts := map[group][2]int{}
 	for src, v := range c.by {
-		if !v.known || v.offset == 0 && len(v.broken) == 0 {
+		if !v.known || v.offset == 0 && v.apart == 0 && len(v.broken) == 0 {
 			continue
 		}
-		g := group{src.Input, strings.Join(v.broken, ", "), v.ground, v.offset}
+		g := group{src.Input, strings.Join(v.broken, ", "), v.ground, v.offset, v.apart}
 		if by[g] == nil {
 			by[g] = &Offset{Input: src.Input, Seconds: v.offset.Seconds()}
 		}
@@ -363,6 +365,9 @@ func (c *Correction) Offsets() []Offset {
 		}
 		if g.broken != "" {
 			o.Text += fmt.Sprintf(" The sensor's own stamps of events %s disagree with all else in this source (%d of %d stamps); their record times were used.", g.broken, counts[g][0], counts[g][1])
+		}
+		if g.apart != 0 {
+			o.Text += fmt.Sprintf(" Its connections stand %s from those that a network sensor saw; this was not corrected.", signed(-g.apart))
 		}
 		out = append(out, *o)
 	}

@@ -153,3 +153,21 @@ func TestFewOrScatteredConnectionsProveNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestASmallDifferenceToTheNetworkIsToldAndLeft(t *testing.T) {
+	var e Estimator
+	host := Source{"host.log", "web1"}
+	for i := range 8 {
+		at := t0.Add(time.Duration(i) * time.Minute)
+		f := Flow{"10.0.0.9:" + strconv.Itoa(40000+i), "10.0.0.1:443"}
+		e.ObserveFlow(f, Source{"conn.log", ""}, true, Stamps{Sensed: at})
+		e.ObserveFlow(f, host, false, Stamps{Recorded: at.Add(13 * time.Second)})
+	}
+	c := e.Solve()
+	if got := c.Time(host, Stamps{Recorded: t0}); !got.Equal(t0) {
+		t.Errorf("moved to %v", got)
+	}
+	if off := c.Offsets(); len(off) != 1 || off[0].Seconds != 0 || !strings.Contains(off[0].Text, "+13 s from those that a network sensor saw") {
+		t.Errorf("offsets = %+v", off)
+	}
+}

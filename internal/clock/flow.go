@@ -24,6 +24,9 @@ const (
 	maxSeen    = 4               // reports of one flow: what is seen more often is no single flow
 	minMatches = 5               // flows that must agree before a host is corrected by them
 	maxSpread  = 5 * time.Second // by which the middle half of them may differ
+	// minShift is from where on a difference is corrected. A smaller one is only
+	// told: sensors report connections some seconds late, and either may be right.
+	minShift = time.Minute
 )
 
 // ObserveFlow takes the stamps of an event that tells of a connection; net says
@@ -71,6 +74,12 @@ func (e *Estimator) byNetwork(c *Correction) {
 			continue
 		}
 		v := c.by[src]
+		if median.Abs() < minShift {
+			v.apart = median.Round(time.Second)
+			v.known = true
+			c.by[src] = v
+			continue
+		}
 		v.offset += median.Round(time.Second)
 		v.sensor += median.Round(time.Second)
 		v.known = true
