@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -151,7 +152,13 @@ func (a *App) walk(ctx context.Context, from *inputs, visit func(*inputState, de
 		byPath[src.Path] = in
 		done(in)
 		counted := &countingReader{r: src.Reader}
+		var content io.Reader = counted
 		head, err := src.Reader.Peek(decode.SniffLen) // shorter input, or one that fails, still has a beginning
+		if decode.Marked(head) {
+			text := bufio.NewReaderSize(decode.UTF8(counted), decode.SniffLen)
+			head, err = text.Peek(decode.SniffLen)
+			content = text
+		}
 		d := a.registry.Detect(head)
 		if d == nil {
 			in.Format, in.Bytes = "unknown", int64(len(head))
@@ -163,7 +170,7 @@ func (a *App) walk(ctx context.Context, from *inputs, visit func(*inputState, de
 			return nil
 		}
 		in.Format = d.Name()
-		err = visit(in, d, counted)
+		err = visit(in, d, content)
 		in.Bytes = counted.n
 		if err != nil {
 			if ctx.Err() != nil {

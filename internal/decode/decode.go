@@ -8,6 +8,7 @@
 package decode
 
 import (
+	"fmt"
 	"io"
 	"time"
 
@@ -77,6 +78,7 @@ type Batch struct {
 
 	slots []model.Slot // arena of the slots of the events; never moved once handed out
 	open  int          // where the event under construction starts in slots
+	full  bool         // the event under construction has more fields than it may
 }
 
 // slotBlock is how many slots are allocated at once.
@@ -89,7 +91,9 @@ func (b *Batch) Slot(f model.FieldID, k model.Kind, text string) {
 	}
 	if len(b.slots)-b.open < MaxFields {
 		b.slots = append(b.slots, model.Slot{Field: f, Kind: k, Text: text})
+		return
 	}
+	b.full = true
 }
 
 // grow starts a new block and takes the open event's slots along, so that the
@@ -127,10 +131,19 @@ func (b *Batch) Emit(e model.Event) {
 	e.Slots = b.slots[b.open:len(b.slots):len(b.slots)]
 	b.open = len(b.slots)
 	b.Events = append(b.Events, e)
+	if b.full {
+		b.full = false
+		b.tooWide(e.Ref.Offset, e.Ref.Record)
+	}
 }
 
 // Drop forgets the event under construction.
-func (b *Batch) Drop() { b.slots = b.slots[:b.open] }
+func (b *Batch) Drop() { b.slots, b.full = b.slots[:b.open], false }
+
+// tooWide records that an event lacks some of its record's fields.
+func (b *Batch) tooWide(offset, record int64) {
+	b.report(offset, record, fmt.Sprintf("record with more than %d fields: the rest of them is left out", MaxFields))
+}
 
 // maxErrors bounds the errors kept of one chunk; further ones are counted into
 // the last of the same cause.
@@ -139,6 +152,10 @@ const maxErrors = 16
 // Fail records that one record could not be read.
 func (b *Batch) Fail(offset, record int64, cause string) {
 	b.Skipped++
+	b.report(offset, record, cause)
+}
+
+func (b *Batch) report(offset, record int64, cause string) {
 	for i := range b.Errors {
 		if b.Errors[i].Cause == cause {
 			b.Errors[i].Count++

@@ -97,6 +97,9 @@ func (f *evtxFramer) run() error {
 		if err == nil {
 			err = f.skipHeader()
 		}
+		if errors.Is(err, io.EOF) {
+			f.bad(model.InputError{Offset: f.offset, Count: 1, Cause: "file header cut short: the file ends inside it"})
+		}
 	}
 	for { // n bytes of the next block stand behind buf
 		if err == nil {

@@ -252,7 +252,7 @@ func TestEVTXDamage(t *testing.T) {
 		}, 5, "chunk without its magic", second},
 		{"bytes lost before a chunk", func(f []byte) []byte { return slices.Delete(f, second-1000, second-7) }, 10, "another one begins", evtxHeaderBlock},
 		{"cut in the second chunk", func(f []byte) []byte { return f[:second+600] }, 5, "chunk cut short", second},
-		{"cut in the header", func(f []byte) []byte { return f[:100] }, 0, "", 0},
+		{"cut in the header", func(f []byte) []byte { return f[:100] }, 0, "file header cut short", 100},
 		{"rubbish at the end", func(f []byte) []byte { return append(f, "rubbish"...) }, 10, "no chunk", second + evtxChunkLen},
 		{"record size", func(f []byte) []byte {
 			binary.LittleEndian.PutUint32(f[evtxHeaderBlock+evtxChunkHeader+4:], 1<<30)

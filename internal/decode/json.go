@@ -115,6 +115,9 @@ func (d *jsonDecoder) Decode(c Chunk, b *Batch) {
 			Raw: data[at:end:end],
 		}
 		d.record(w, b, &e)
+		if w.doc.more {
+			b.tooWide(e.Ref.Offset, record)
+		}
 		at = end
 	}
 }

@@ -81,6 +81,17 @@ func sniffText(head []byte) []byte {
 	return out
 }
 
+// Marked says whether head begins with a byte order mark: the text behind it may
+// be UTF-16, as many Windows programs export it, and UTF8 reads it.
+func Marked(head []byte) bool {
+	_, skip := encodingOf(head)
+	return skip > 0
+}
+
+// UTF8 returns a reader of r's text as UTF-8 without byte order mark; see
+// utf8Reader.
+func UTF8(r io.Reader) io.Reader { return utf8Reader(r) }
+
 // utf8Reader returns a reader of r's text as UTF-8 without byte order mark.
 // Offsets in what it returns are those of the UTF-8 text.
 func utf8Reader(r io.Reader) io.Reader {
