@@ -50,8 +50,11 @@ func finishWindows(b *Batch, e *model.Event) {
 		e.Act, e.Subsystem = otherAct(channel.kind, id, &v)
 	}
 	finish(e)
-	if channel.kind == winSecurity {
+	switch channel.kind {
+	case winSecurity:
 		aliasSecurity(b, e, id)
+	case winDefender:
+		aliasAntivirus(b)
 	}
 }
 
@@ -228,7 +231,11 @@ func securityAct(id int, v *winView) (model.Act, string, model.Subsystem) {
 			return model.ActLogonFailed, "", model.Identity
 		}
 		return model.ActNone, "", model.Identity
-	case 4672, 4703, 4964, 4778, 4779, 4673, 4674:
+	case 4778: // a remote desktop session was taken up again
+		return model.ActLogon, "", model.Identity
+	case 4825: // remote desktop was refused: not a member of its users
+		return model.ActLogonFailed, "", model.Identity
+	case 4672, 4703, 4964, 4779, 4673, 4674:
 		return model.ActNone, "", model.Identity
 	case 4657:
 		return model.ActRegistrySet, "registry_set", model.Compute
@@ -283,7 +290,7 @@ func securityAct(id int, v *winView) (model.Act, string, model.Subsystem) {
 	case 412, 501, 510, 1200, 1202: // AD FS auditing: tokens and configuration
 		return model.ActNone, "", model.Identity
 	case 33205: // SQL Server audit, which may be sent here
-		return model.ActObjectRead, "", model.Database
+		return sqlAuditAct(v.first(model.FData, model.FMessage)), "", model.Database
 	}
 	return model.ActNone, "", model.Compute
 }
@@ -393,9 +400,14 @@ func otherAct(k winChannel, id int, v *winView) (model.Act, model.Subsystem) {
 		}
 		return model.ActNone, model.Network
 	case winApplication:
-		if id == 33205 {
-			return model.ActObjectRead, model.Database
+		switch {
+		case id == 33205:
+			return sqlAuditAct(v.first(model.FData, model.FMessage)), model.Database
+		case strings.HasPrefix(v.text(model.FProviderName), "MSSQL"):
+			return sqlLogon(v.text(model.FEventID), v.slots).act, model.Database
 		}
+	case winOpenSSH:
+		return sshLogon(v.text(model.FPayloadLower)).act, model.Identity
 	case winExchange:
 		return model.ActNone, model.Email
 	case winIdentity:
@@ -460,9 +472,29 @@ func aliasSecurity(b *Batch, e *model.Event, id int) {
 	}
 }
 
+// aliasAntivirus adds the names by which Sigma's rules know the fields of Microsoft
+// Defender's events, whose own names hold spaces.
+func aliasAntivirus(b *Batch) {
+	var v winView
+	v.read(b.Open())
+	for _, a := range [...]struct{ alias, field model.FieldID }{
+		{model.FThreatName, model.FThreatNameSpaced},
+		{model.FProcessName, model.FProcessNameSpaced},
+		{model.FSourceName, model.FSourceNameSpaced},
+		{model.FNewValue, model.FNewValueSpaced},
+		{model.FOldValue, model.FOldValueSpaced},
+		{model.FDetectionUser, model.FDetectionUserSpaced},
+		{model.FFeatureName, model.FFeatureNameSpaced},
+	} {
+		if text := v.text(a.field); v.text(a.alias) == "" {
+			addAlias(b, &v, a.alias, text)
+		}
+	}
+}
+
 // addAlias adds a field unless the event has it or there is nothing to say.
 func addAlias(b *Batch, v *winView, f model.FieldID, text string) {
-	if text != "" && (v.at[f] == 0 || f == model.FProcessId) {
+	if text != "" && (int(f) >= viewFields || v.at[f] == 0 || f == model.FProcessId) {
 		b.Slot(f, model.String, text)
 	}
 }

@@ -18,6 +18,7 @@ const (
 	winWinRM
 	winTerminalServices
 	winDNSClient
+	winOpenSSH
 	winDefender
 	winFirewall
 	winExchange
@@ -134,8 +135,8 @@ var winChannels = [...]struct {
 	{"AppxPackaging/Operational", winOther, "appxpackaging-om"},
 	{"AppxPackagingOM/Operational", winOther, "appxpackaging-om"},
 	{"AppModel-Runtime/Admin", winOther, "appmodel-runtime"},
-	{"OpenSSH/Operational", winOther, "openssh"},
-	{"OpenSSH/Admin", winOther, "openssh"},
+	{"OpenSSH/Operational", winOpenSSH, "openssh"},
+	{"OpenSSH/Admin", winOpenSSH, "openssh"},
 	{"Diagnosis-Scripted/Operational", winOther, "diagnosis-scripted"},
 	{"Shell-Core/Operational", winOther, "shell-core"},
 	{"PrintService/Admin", winOther, "printservice-admin"},

@@ -31,7 +31,7 @@ func windowsEntities(e *model.Event) {
 	case "security":
 		w.security(e.Act, id)
 	default:
-		w.other(e.Act)
+		w.other(e, e.Act, id)
 	}
 	e.Entities = w.list
 }
@@ -106,6 +106,17 @@ func (w *winEntities) security(act model.Act, id int) {
 	caller := func() {
 		w.process(model.Actor, "", v.first(model.FProcessId, model.FProcessID), v.text(model.FProcessName))
 	}
+	switch id {
+	case 33205:
+		w.sqlAudit(act)
+		return
+	case 4778, 4779, 4825: // remote desktop
+		w.user(model.Target, v.text(model.FAccountDomain), v.text(model.FAccountName), "")
+		w.session(model.Target, v.text(model.FLogonIDUpper))
+		w.ip(model.Src, v.text(model.FClientAddress))
+		w.peer(model.Src, v.text(model.FClientName))
+		return
+	}
 	switch act {
 	case model.ActProcessStart:
 		w.process(model.Subject, "", v.text(model.FNewProcessId), v.text(model.FNewProcessName))
@@ -125,7 +136,11 @@ func (w *winEntities) security(act model.Act, id int) {
 	case model.ActLogon, model.ActLogonFailed:
 		switch id {
 		case 4768, 4771: // the domain controller speaks of someone else's logon
-			w.kerberosUser(model.Target, v.text(model.FTargetUserName), v.text(model.FTargetDomainName), v.first(model.FTargetSid, model.FTargetUserSid))
+			realm := v.text(model.FTargetDomainName)
+			if s, ok := strings.CutPrefix(v.text(model.FServiceName), "krbtgt/"); ok && realm == "" {
+				realm = s // 4771 names it nowhere else
+			}
+			w.kerberosUser(model.Target, v.text(model.FTargetUserName), realm, v.first(model.FTargetSid, model.FTargetUserSid))
 			w.ip(model.Src, v.text(model.FIpAddress))
 			return
 		case 4776:
@@ -197,10 +212,6 @@ func (w *winEntities) security(act model.Act, id int) {
 		w.session(model.Actor, v.text(model.FSubjectLogonId))
 		caller()
 	case model.ActObjectRead, model.ActConfigChange:
-		if id == 33205 {
-			w.sqlAudit()
-			return
-		}
 		subject(model.Actor)
 		w.session(model.Actor, v.text(model.FSubjectLogonId))
 		if s := v.first(model.FObjectDN, model.FObjectName, model.FShareName, model.FTaskName); s != "" {
@@ -210,8 +221,19 @@ func (w *winEntities) security(act model.Act, id int) {
 	default:
 		subject(model.Actor)
 		w.session(model.Actor, v.text(model.FSubjectLogonId))
-		target(model.Target)
+		switch id {
+		case 4799: // the members of a group were listed
+			if name := v.text(model.FTargetUserName); name != "" {
+				w.add(model.Resource, model.Target, w.userName(v.text(model.FTargetDomainName), name, ""), name, v.text(model.FTargetSid))
+			}
+		case 4776:
+			w.user(model.Target, "", v.text(model.FTargetUserName), "")
+			w.peer(model.Src, v.text(model.FWorkstation))
+		default:
+			target(model.Target)
+		}
 		caller()
+		w.process(model.Actor, "", v.text(model.FCallerProcessId), v.text(model.FCallerProcessName))
 		w.ip(model.Src, v.first(model.FIpAddress, model.FClientAddress))
 		if s := v.text(model.FObjectName); s != "" && id == 4662 {
 			w.add(model.Resource, model.Target, w.localName(s), s, "")
@@ -243,49 +265,66 @@ func (w *winEntities) accountChange(id int) {
 	}
 }
 
-// other reads the events of the remaining channels.
-func (w *winEntities) other(act model.Act) {
+// other reads the events of the remaining channels. The header's process is who
+// wrote the event: the actor where a program logs what it does itself, but not
+// where a service logs what it was asked for.
+func (w *winEntities) other(e *model.Event, act model.Act, id int) {
 	v := &w.v
-	if act == model.ActObjectRead {
-		w.sqlAudit()
+	if id == 33205 {
+		w.sqlAudit(act)
 		return
 	}
-	w.process(model.Actor, "", v.text(model.FExecutionProcessID), "")
 	sid := v.text(model.FSecurityUserID)
+	header := func() { w.process(model.Actor, "", v.text(model.FExecutionProcessID), "") }
+	switch e.Source.Service {
+	case "windefend", "sense":
+		w.defender(sid)
+		return
+	case "firewall-as":
+		if u := v.text(model.FModifyingUser); u != "" {
+			w.account(model.Actor, u)
+		} else {
+			w.headerUser(sid)
+		}
+		return
+	}
 	switch act {
 	case model.ActServiceInstall:
 		w.localApp(model.Object, v.text(model.FServiceName))
 		w.file(programOf(v.text(model.FImagePath)))
 		w.headerUser(sid)
-		w.dropProcess() // the service control manager writes the event, it is not the actor
 	case model.ActTaskCreate, model.ActConfigChange:
+		task := v.text(model.FTaskName)
+		if task == "" {
+			header()
+		}
 		if u := v.first(model.FUserContext, model.FUserName); u != "" {
 			w.account(model.Actor, u)
 		} else {
 			w.headerUser(sid)
 		}
-		if t := v.text(model.FTaskName); t != "" {
-			w.localApp(model.Object, t)
-			w.dropProcess()
-		}
+		w.localApp(model.Object, task)
 	case model.ActProcessStart: // the task scheduler started one
-		w.dropProcess()
 		w.process(model.Subject, "", v.first(model.FProcessID, model.FProcessId), v.text(model.FPath))
 		w.localApp(model.Object, v.text(model.FTaskName))
 		w.file(v.text(model.FPath))
-	case model.ActLogon, model.ActLogoff: // terminal services
-		w.dropProcess()
-		w.account(model.Target, v.text(model.FUser))
-		w.ip(model.Src, v.text(model.FAddress))
+	case model.ActLogon, model.ActLogonFailed, model.ActLogoff:
+		w.wordyLogon(e)
 	case model.ActLogCleared:
-		w.dropProcess()
 		if !w.user(model.Actor, v.text(model.FSubjectDomainName), v.text(model.FSubjectUserName), sid) {
 			w.headerUser(sid)
 		}
 	case model.ActDNS:
+		header()
 		w.domain(model.Object, v.text(model.FQueryName))
 		w.headerUser(sid)
+	case model.ActRemoteExec: // the service that was called writes the event
+		w.headerUser(sid)
+		if u := v.text(model.FUser); u != "" {
+			w.account(model.Actor, u)
+		}
 	case model.ActScript:
+		header()
 		if u := field(v.text(model.FContextInfo), "User = "); u != "" {
 			w.account(model.Actor, u)
 		} else if u := field(v.text(model.FMessage), "UserId="); u != "" {
@@ -297,29 +336,75 @@ func (w *winEntities) other(act model.Act) {
 			w.file(p)
 		}
 	default:
+		header()
 		w.headerUser(sid)
 		if u := v.text(model.FUser); u != "" {
 			w.account(model.Actor, u)
+		}
+		if addr := v.text(model.FClientIP); addr != "" { // remote desktop's "192.0.2.1:50000"
+			if a, err := netip.ParseAddrPort(addr); err == nil {
+				addr = a.Addr().String()
+			}
+			w.ip(model.Src, addr)
+		}
+	}
+}
+
+// wordyLogon reads the logons of terminal services, OpenSSH and SQL Server.
+func (w *winEntities) wordyLogon(e *model.Event) {
+	v := &w.v
+	l := sshLogon(v.text(model.FPayloadLower))
+	if l.act == model.ActNone && strings.HasPrefix(v.text(model.FProviderName), "MSSQL") {
+		l = sqlLogon(e.Code, e.Slots)
+	}
+	if l.act == model.ActNone {
+		l = wordyLogon{user: v.text(model.FUser), from: v.text(model.FAddress)}
+	}
+	w.account(model.Target, l.user)
+	w.ip(model.Src, l.from)
+}
+
+// defender reads Microsoft Defender's events: whose doing it was, and the files it
+// was about, which stand in Path as "file:_C:\a; containerfile:_D:\b".
+func (w *winEntities) defender(sid string) {
+	v := &w.v
+	if u := v.first(model.FDetectionUser, model.FDetectionUserSpaced); u != "" {
+		w.account(model.Actor, u)
+	} else {
+		w.headerUser(sid)
+	}
+	const most = 8 // files of one event
+	list := v.text(model.FPath)
+	for n := 0; list != "" && n < most; n++ {
+		var one string
+		one, list, _ = strings.Cut(list, ";")
+		if path, ok := strings.CutPrefix(strings.TrimSpace(one), "file:_"); ok {
+			path, _, _ = strings.Cut(path, "->") // a member of an archive
+			w.file(path)
 		}
 	}
 }
 
 // sqlAudit reads SQL Server's audit record (33205), whose fields stand as
-// "name:value" in one text: who touched which object of which database.
-func (w *winEntities) sqlAudit() {
-	v := &w.v
-	text := v.first(model.FData, model.FMessage)
-	value := func(name string) string {
-		s := field(text, name+":")
-		if i := strings.IndexAny(s, " \t"); i >= 0 {
-			s = s[:i]
-		}
-		return s
+// "name:value" in one text: who touched which object of which database, or who
+// came in from where.
+func (w *winEntities) sqlAudit(act model.Act) {
+	text := w.v.first(model.FData, model.FMessage)
+	principal := firstOf(auditValue(text, "session_server_principal_name"), auditValue(text, "server_principal_name"))
+	from := firstOf(between(text, "[CLIENT: ", "]"), between(text, "<address>", "</address>"), auditValue(text, "client_ip"))
+	w.ip(model.Src, from)
+	switch act {
+	case model.ActLogon, model.ActLogonFailed, model.ActLogoff:
+		w.account(model.Target, principal)
+		return
 	}
-	w.account(model.Actor, firstOf(value("session_server_principal_name"), value("server_principal_name")))
-	if db := value("database_name"); db != "" {
+	w.account(model.Actor, principal)
+	if act == model.ActAccountChange {
+		w.account(model.Target, auditValue(text, "target_server_principal_name"))
+	}
+	if db := auditValue(text, "database_name"); db != "" {
 		name := db
-		if o := value("object_name"); o != "" {
+		if o := auditValue(text, "object_name"); o != "" {
 			name += "." + o
 		}
 		w.add(model.Resource, model.Target, w.localName(name), name, "")
@@ -334,13 +419,6 @@ func (w *winEntities) headerUser(sid string) {
 		w.user(model.Actor, v.text(model.FDomain), name, sid)
 	} else if sid != "" {
 		w.user(model.Actor, "", "", sid)
-	}
-}
-
-// dropProcess takes back the process of the header.
-func (w *winEntities) dropProcess() {
-	if n := len(w.list); n > 0 && w.list[n-1].Type == model.Process {
-		w.list = w.list[:n-1]
 	}
 }
 
@@ -469,7 +547,7 @@ func (s *entitySet) userName(domain, name, sid string) string {
 		return s.host + `\` + name
 	}
 	switch domain {
-	case "nt authority", "nt-autorität", "autorite nt", "autorité nt", "window manager", "font driver host", "nt service", "nt virtual machine", "iis apppool":
+	case "builtin", "nt authority", "nt-autorität", "autorite nt", "autorité nt", "window manager", "font driver host", "nt service", "nt virtual machine", "iis apppool":
 		return s.host + `\` + name
 	case "", ".":
 		if strings.Contains(name, "@") {
@@ -633,7 +711,9 @@ func commonName(dn string) (string, bool) {
 	return strings.ReplaceAll(dn[3:], `\`, ""), true
 }
 
-// programOf returns the program of a command line such as a service's.
+// programOf returns the program of a command line such as a service's. A path
+// without quotes may hold spaces; it ends with the first word that ends like a
+// program, or before the first argument.
 func programOf(command string) string {
 	command = strings.TrimSpace(command)
 	if strings.HasPrefix(command, `"`) {
@@ -642,30 +722,34 @@ func programOf(command string) string {
 		}
 		return command[1:]
 	}
-	for _, ext := range []string{".exe", ".sys", ".com", ".bat", ".cmd"} {
-		for at := 0; at+len(ext) <= len(command); {
-			i := indexFold(command[at:], ext)
-			if i < 0 {
-				break
-			}
-			at += i + len(ext)
-			if at == len(command) || command[at] == ' ' || command[at] == '"' {
-				return command[:at]
-			}
+	first, _, _ := strings.Cut(command, " ")
+	for at := len(first); ; {
+		path := command[:at]
+		if hasProgramExt(path) {
+			return path
+		}
+		if at == len(command) || strings.IndexByte(`/-"%`, command[min(at+1, len(command)-1)]) >= 0 {
+			return first
+		}
+		next := strings.IndexByte(command[at+1:], ' ')
+		if next < 0 {
+			at = len(command)
+		} else {
+			at += 1 + next
 		}
 	}
-	program, _, _ := strings.Cut(command, " ")
-	return program
 }
 
-// indexFold is strings.Index without regard to ASCII case; sub is in lower case.
-func indexFold(s, sub string) int {
-	for i := 0; i+len(sub) <= len(s); i++ {
-		if isLowerOf(sub, s[i:i+len(sub)]) {
-			return i
-		}
+// hasProgramExt reports whether a path ends like that of a program.
+func hasProgramExt(path string) bool {
+	if len(path) < 4 {
+		return false
 	}
-	return -1
+	switch ext := path[len(path)-4:]; {
+	case isLowerOf(".exe", ext), isLowerOf(".sys", ext), isLowerOf(".com", ext), isLowerOf(".bat", ext), isLowerOf(".cmd", ext):
+		return true
+	}
+	return false
 }
 
 // taskProgram returns the program of a task from its XML.

@@ -134,6 +134,29 @@ func TestWindowsActs(t *testing.T) {
 		{"Security", 4662, subject + `,"AccessMask":"0x100","ObjectName":"%{guid}"`, model.ActObjectRead, "", nil, []string{who, session, "resource/target dc1.corp.example:%{guid} (%{guid})"}},
 		{"Security", 1102, subject, model.ActLogCleared, "", nil, []string{who, session}},
 		{"System", 7045, `"ServiceName":"Evil","ImagePath":"%COMSPEC% /c x"`, model.ActServiceInstall, "", nil, []string{"app/object dc1.corp.example:evil (Evil)", "file/object dc1.corp.example:%comspec%"}},
+		{"System", 7045, `"ServiceName":"Evil","ImagePath":"C:\\Program Files\\A B\\e.exe -k run.exe","ExecutionProcessID":612,"UserID":"S-1-5-21-1-2-3-1104"`, model.ActServiceInstall, "", nil,
+			[]string{"app/object dc1.corp.example:evil (Evil)", `file/object dc1.corp.example:c:\program files\a b\e.exe`, `user/actor s-1-5-21-1-2-3-1104 [S-1-5-21-1-2-3-1104]`}},
+		{"Security", 4771, `"TargetUserName":"Bob","ServiceName":"krbtgt/CORP","IpAddress":"::ffff:10.0.0.9","Status":"0x18"`, model.ActLogonFailed, "", nil, []string{`user/target corp\bob`, "ip/src 10.0.0.9"}},
+		{"Security", 4778, `"AccountName":"Bob","AccountDomain":"CORP","LogonID":"0x77","SessionName":"RDP-Tcp#1","ClientName":"WS9","ClientAddress":"10.0.0.9"`, model.ActLogon, "", nil,
+			[]string{`user/target corp\bob`, "session/target dc1.corp.example:0x77", "ip/src 10.0.0.9", "host/src ws9"}},
+		{"Security", 4825, `"AccountName":"Bob","AccountDomain":"CORP","LogonID":"0x78","ClientAddress":"10.0.0.9"`, model.ActLogonFailed, "", nil,
+			[]string{`user/target corp\bob`, "session/target dc1.corp.example:0x78", "ip/src 10.0.0.9"}},
+		{"Security", 4799, subject + `,"TargetUserName":"Administrators","TargetDomainName":"Builtin","TargetSid":"S-1-5-32-544","CallerProcessId":"0x2a","CallerProcessName":"C:\\net1.exe"`, model.ActNone, "", nil,
+			[]string{who, session, `resource/target dc1.corp.example\administrators (Administrators) [S-1-5-32-544]`, `process/actor dc1.corp.example:42 (C:\net1.exe)`}},
+		{"Microsoft-Windows-Windows Defender/Operational", 1116, `"Threat Name":"Tool:X","Process Name":"C:\\e.exe","Source Name":"Real-Time Protection","Detection User":"CORP\\bob","Path":"file:_C:\\a.exe; containerfile:_C:\\b.zip; file:_C:\\b.zip->c.exe","ExecutionProcessID":9,"UserID":"S-1-5-18"`, model.ActNone, "",
+			[]string{"ThreatName=Tool:X", `ProcessName=C:\e.exe`, "SourceName=Real-Time Protection"}, []string{`user/actor corp\bob`, `file/object dc1.corp.example:c:\a.exe`, `file/object dc1.corp.example:c:\b.zip`}},
+		{"Microsoft-Windows-Windows Defender/Operational", 5007, `"Old Value":"","New Value":"HKLM\\Exclusions\\x = 0x0"`, model.ActConfigChange, "", []string{`NewValue=HKLM\Exclusions\x = 0x0`}, nil},
+		{"Microsoft-Windows-Windows Firewall With Advanced Security/Firewall", 2003, `"ModifyingUser":"S-1-5-21-1-2-3-1104","UserID":"S-1-5-19","ExecutionProcessID":9`, model.ActConfigChange, "", nil, []string{"user/actor s-1-5-21-1-2-3-1104 [S-1-5-21-1-2-3-1104]"}},
+		{"OpenSSH/Operational", 4, `"process":"sshd","payload":"Failed password for invalid user eve from 1.1.1.1 from 203.0.113.7 port 4711 ssh2","UserID":"S-1-5-18","ExecutionProcessID":9`, model.ActLogonFailed, "", nil,
+			[]string{"user/target eve from 1.1.1.1", "ip/src 203.0.113.7"}},
+		{"OpenSSH/Operational", 4, `"process":"sshd","payload":"Accepted publickey for bob from 203.0.113.7 port 4711 ssh2: RSA"`, model.ActLogon, "", nil, []string{"user/target bob", "ip/src 203.0.113.7"}},
+		{"Application", 18456, `"SourceName":"MSSQL$X","Data":["sa"," Reason: wrong."," [CLIENT: 203.0.113.7]"]`, model.ActLogonFailed, "", nil, []string{"user/target sa", "ip/src 203.0.113.7"}},
+		{"Application", 18456, `"SourceName":"Other","Data":["sa"," [CLIENT: 203.0.113.7]"]`, model.ActNone, "", nil, nil},
+		{"Application", 33205, `"SourceName":"MSSQLSERVER","Data":"action_id:LGIF\nserver_principal_name:eve\nstatement:Login failed [CLIENT: 203.0.113.7]\n"`, model.ActLogonFailed, "", nil, []string{"ip/src 203.0.113.7", "user/target eve"}},
+		{"Application", 33205, `"SourceName":"MSSQLSERVER","Data":"action_id:APRL\nsession_server_principal_name:CORP\\bob\ntarget_server_principal_name:CORP\\eve\ndatabase_name:master\nobject_name:sysadmin\n"`, model.ActAccountChange, "", nil,
+			[]string{`user/actor corp\bob`, `user/target corp\eve`, "resource/target dc1.corp.example:master.sysadmin (master.sysadmin)"}},
+		{"Application", 33205, `"SourceName":"MSSQLSERVER","Data":"action_id:SL\nserver_principal_name:bob\ndatabase_name:shop\nobject_name:cards\n"`, model.ActObjectRead, "", nil,
+			[]string{"user/actor bob", "resource/target dc1.corp.example:shop.cards (shop.cards)"}},
 		{"Microsoft-Windows-PowerShell/Operational", 4104, `"ScriptBlockText":"x","UserID":"S-1-5-21-1-2-3-1104","ExecutionProcessID":77,"AccountName":"bob","Domain":"CORP"`,
 			model.ActScript, "ps_script", nil, []string{"process/actor dc1.corp.example:77", who}},
 		{"Windows PowerShell", 400, `"Message":"Engine state is changed\n\tUserId=CORP\\bob\n"`, model.ActScript, "ps_classic_start", nil, []string{`user/actor corp\bob`}},
@@ -151,6 +174,25 @@ func TestWindowsActs(t *testing.T) {
 		}
 		wantSlots(t, names, e, c.slots...)
 		wantEntities(t, e, append([]string{"host/subject dc1.corp.example"}, c.entities...)...)
+	}
+}
+
+func TestProgramOf(t *testing.T) {
+	for command, want := range map[string]string{
+		`"C:\a b\c.exe" -x d.exe`:                             `C:\a b\c.exe`,
+		`C:\Program Files\A B\c.EXE -x`:                       `C:\Program Files\A B\c.EXE`,
+		`C:\a.exe C:\b.bat`:                                   `C:\a.exe`,
+		`%COMSPEC% /Q /c echo dir ^> x.bat & %COMSPEC% x.bat`: `%COMSPEC%`,
+		`cmd.exe`:             `cmd.exe`,
+		`net user`:            `net`,
+		`\SystemRoot\d\x.sys`: `\SystemRoot\d\x.sys`,
+		`x `:                  `x`,
+		`"open`:               `open`,
+		``:                    ``,
+	} {
+		if got := programOf(command); got != want {
+			t.Errorf("programOf(%q) = %q, want %q", command, got, want)
+		}
 	}
 }
 

@@ -419,6 +419,21 @@ const (
 	FCookie
 	FTargetUserLower
 	FHostIP
+	FLogonIDUpper
+	FPayloadLower
+	FModifyingUser
+	FThreatName
+	FThreatNameSpaced
+	FProcessNameSpaced
+	FSourceName
+	FSourceNameSpaced
+	FNewValueSpaced
+	FOldValue
+	FOldValueSpaced
+	FDetectionUser
+	FDetectionUserSpaced
+	FFeatureName
+	FFeatureNameSpaced
 )
 
 // wellKnown lists the names of the constants above, in their order; a test
@@ -838,4 +853,19 @@ var wellKnown = [...]string{
 	"cookie",
 	"target_user",
 	"HostIP",
+	"LogonID",
+	"payload",
+	"ModifyingUser",
+	"ThreatName",
+	"Threat Name",
+	"Process Name",
+	"SourceName",
+	"Source Name",
+	"New Value",
+	"OldValue",
+	"Old Value",
+	"DetectionUser",
+	"Detection User",
+	"Feature_Name",
+	"Feature Name",
 }
