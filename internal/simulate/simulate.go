@@ -14,6 +14,7 @@ package simulate
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
@@ -72,14 +73,17 @@ func Names() []string {
 // Known reports whether a scenario of that name exists.
 func Known(name string) bool { return name == Quiet || slices.Contains(Names(), name) }
 
-// Write makes dir/evidence and dir/truth.json. Evidence of an earlier run in dir
-// is removed first, but only files that a run of this package names, so that a
-// folder given by mistake loses nothing.
+// Write makes dir/evidence and dir/truth.json. The evidence of an earlier run is
+// removed first; a folder "evidence" that no truth.json of ours stands beside is
+// refused, so that a folder given by mistake loses nothing.
 func Write(dir string, o Options) (Summary, error) {
 	for _, name := range o.Scenarios {
 		if !Known(name) {
 			return Summary{}, fmt.Errorf("simulate: no scenario %q; there are %s and %s", name, strings.Join(Names(), ", "), Quiet)
 		}
+	}
+	if err := clearOld(dir); err != nil {
+		return Summary{}, fmt.Errorf("simulate: %w", err)
 	}
 	w := newWorld(o.Seed)
 	background(w)
@@ -91,17 +95,23 @@ func Write(dir string, o Options) (Summary, error) {
 	return w.write(dir)
 }
 
+// clearOld removes the evidence of an earlier run, which is known by the truth
+// beside it.
+func clearOld(dir string) error {
+	root, truth := filepath.Join(dir, "evidence"), filepath.Join(dir, "truth.json")
+	if entries, err := os.ReadDir(root); err != nil || len(entries) == 0 {
+		return nil //nolint:nilerr // what is not there need not be removed
+	}
+	src, err := os.ReadFile(truth) //nolint:gosec // the caller's folder
+	if err != nil || !bytes.Contains(src, []byte(model.TruthSchema)) {
+		return fmt.Errorf("%s is not empty and no simulation: %s is no truth", root, truth)
+	}
+	return os.RemoveAll(root)
+}
+
 // write renders all files and the truth.
 func (w *world) write(dir string) (Summary, error) {
 	root := filepath.Join(dir, "evidence")
-	if entries, err := os.ReadDir(root); err == nil && len(entries) > 0 {
-		if _, err := os.Stat(filepath.Join(dir, "truth.json")); err != nil {
-			return Summary{}, fmt.Errorf("simulate: %s is not empty and no simulation (no truth.json beside it)", root)
-		}
-		if err := os.RemoveAll(root); err != nil {
-			return Summary{}, fmt.Errorf("simulate: %w", err)
-		}
-	}
 	sum := Summary{Campaigns: len(w.campaigns)}
 	files := slices.Clone(w.files)
 	slices.SortFunc(files, func(a, b *logFile) int { return cmp.Compare(a.path, b.path) })

@@ -80,28 +80,25 @@ func truthOf(t *testing.T, files map[string][]byte) model.Truth {
 
 func TestSeedDecides(t *testing.T) {
 	first, sum := made(t, Options{Seed: 7})
-	again, _ := made(t, Options{Seed: 7})
 	other, _ := made(t, Options{Seed: 8})
-	a, b, c := contents(t, first), contents(t, again), contents(t, other)
-	if hashOf(a) != hashOf(b) {
-		for name := range a {
-			if !bytes.Equal(a[name], b[name]) {
-				t.Errorf("%s differs between two runs of one seed", name)
-			}
-		}
-	}
+	a, c := contents(t, first), contents(t, other)
 	if hashOf(a) == hashOf(c) {
 		t.Error("another seed makes the same evidence")
 	}
 	if sum.Campaigns != len(Names()) || sum.Records < 50_000 || sum.Files != len(a)-1 {
 		t.Errorf("made %+v in %d files", sum, len(a))
 	}
-	// Writing over an earlier run leaves nothing of it.
+	// The same again, over another run: the same bytes, and nothing of the other.
 	if _, err := Write(other, Options{Seed: 7}); err != nil {
 		t.Fatal(err)
 	}
-	if hashOf(contents(t, other)) != hashOf(a) {
-		t.Error("an earlier run shines through")
+	b := contents(t, other)
+	if hashOf(a) != hashOf(b) {
+		for name := range a {
+			if !bytes.Equal(a[name], b[name]) {
+				t.Errorf("%s differs between two runs of one seed", name)
+			}
+		}
 	}
 }
 
@@ -122,12 +119,15 @@ func backgroundLines(files map[string][]byte) map[string]int {
 
 func TestAttackLeavesBackgroundAlone(t *testing.T) {
 	quiet, sum := made(t, Options{Seed: 3, Scenarios: []string{Quiet}})
-	all, _ := made(t, Options{Seed: 3})
+	two, chosen := made(t, Options{Seed: 3, Scenarios: []string{"ssh-to-bucket", "phish-to-ransomware"}})
+	if chosen.Campaigns != 2 {
+		t.Errorf("%d campaigns of two that were chosen", chosen.Campaigns)
+	}
 	q := contents(t, quiet)
 	if truth := truthOf(t, q); sum.Campaigns != 0 || len(truth.Campaigns) != 0 || len(truth.Records) != 0 {
 		t.Errorf("quiet has %d campaigns, %d records of them", len(truth.Campaigns), len(truth.Records))
 	}
-	with := backgroundLines(contents(t, all))
+	with := backgroundLines(contents(t, two))
 	missing, seen := 0, 0
 	for l, n := range backgroundLines(q) {
 		seen += n
@@ -215,10 +215,11 @@ func decoded(t *testing.T, files map[string][]byte) map[string]*model.Event {
 // TestTruthHolds checks for several seeds that what was written is understood
 // and that the truth speaks of it.
 func TestTruthHolds(t *testing.T) {
-	for seed := uint64(1); seed <= 3; seed++ {
+	for seed := uint64(1); seed <= 2; seed++ {
 		dir, sum := made(t, Options{Seed: seed})
 		files := contents(t, dir)
 		truth := truthOf(t, files)
+		addresses(t, files["evidence/zeek/conn.log"])
 		events := decoded(t, files)
 		if int64(len(events)) != sum.Records {
 			t.Errorf("seed %d: %d events of %d records", seed, len(events), sum.Records)
@@ -271,23 +272,24 @@ func TestTruthHolds(t *testing.T) {
 	}
 }
 
-// TestAddresses checks that no address or name belongs to anybody.
-func TestAddresses(t *testing.T) {
-	dir, _ := made(t, Options{Seed: 2})
-	for name, data := range contents(t, dir) {
-		if !strings.HasSuffix(name, "conn.log") {
+// addresses checks that every address on the wire is private or set aside for
+// documentation, so that no evidence points at anybody.
+func addresses(t *testing.T, conn []byte) {
+	t.Helper()
+	seen := 0
+	for l := range strings.Lines(string(conn)) {
+		if l[0] == '#' {
 			continue
 		}
-		for l := range strings.Lines(string(data)) {
-			cols := strings.Split(l, "\t")
-			if l[0] == '#' {
-				continue
-			}
-			for _, ip := range []string{cols[2], cols[4]} {
-				if !strings.HasPrefix(ip, "10.") && !strings.HasPrefix(ip, "192.0.2.") && !strings.HasPrefix(ip, "198.51.100.") && !strings.HasPrefix(ip, "203.0.113.") {
-					t.Fatalf("%s: %s", name, ip)
-				}
+		cols := strings.Split(l, "\t")
+		for _, ip := range []string{cols[2], cols[4]} {
+			seen++
+			if !strings.HasPrefix(ip, "10.") && !strings.HasPrefix(ip, "192.0.2.") && !strings.HasPrefix(ip, "198.51.100.") && !strings.HasPrefix(ip, "203.0.113.") {
+				t.Fatalf("conn.log: %s", ip)
 			}
 		}
+	}
+	if seen < 1000 {
+		t.Errorf("conn.log names %d addresses", seen)
 	}
 }
