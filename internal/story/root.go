@@ -3,6 +3,7 @@ package story
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -26,8 +27,8 @@ const rootShare = 0.25
 // session or key, or were done as the same person.
 type thread struct {
 	first *deed
+	deeds []*deed
 	gain  float64
-	n     int
 	tops  map[model.EntityKey]float64 // where its deeds go back to, with their bits
 }
 
@@ -49,10 +50,16 @@ func threads(ds []*deed, mem Memory) (all []*thread, total float64) {
 			continue
 		}
 		tops[i] = furthest(d, mem)
-		if u, ok := person(d, mem); ok {
-			if a, b := find(tops[i]), find(u); a != b {
+		join := func(k model.EntityKey) {
+			if a, b := find(tops[i]), find(k); a != b {
 				parent[b] = a
 			}
+		}
+		if u, ok := person(d, mem); ok {
+			join(u)
+		}
+		if ip, ok := outsider(d); ok {
+			join(ip)
 		}
 	}
 	by := map[model.EntityKey]*thread{}
@@ -68,8 +75,8 @@ func threads(ds []*deed, mem Memory) (all []*thread, total float64) {
 			by[k] = t
 			all = append(all, t)
 		}
+		t.deeds = append(t.deeds, d)
 		t.gain += d.gain
-		t.n++
 		t.tops[tops[i]] += d.gain
 	}
 	return all, total
@@ -78,12 +85,30 @@ func threads(ds []*deed, mem Memory) (all []*thread, total float64) {
 // person is the account a deed was done as, unless it is one that the system
 // itself works under.
 func person(d *deed, mem Memory) (model.EntityKey, bool) {
-	for _, r := range []model.Role{model.Actor, model.Subject} {
+	roles := []model.Role{model.Actor, model.Subject}
+	if d.act == model.ActLogon { // who logs on acts from then on as that account
+		roles = []model.Role{model.Target}
+	}
+	for _, r := range roles {
 		if u, ok := findIn(d.entities, model.User, r); ok && !systemAccount(u.Value) {
 			return mem.Resolve(u, d.host, d.time), true
 		}
 	}
 	return model.EntityKey{}, false
+}
+
+// outsider is the address on the internet that a log-on was tried from: its
+// guesses and what it did once inside are one thread.
+func outsider(d *deed) (model.EntityKey, bool) {
+	if d.act != model.ActLogon && d.act != model.ActLogonFailed {
+		return model.EntityKey{}, false
+	}
+	ip, ok := findIn(d.entities, model.IP, model.Src)
+	if !ok {
+		return model.EntityKey{}, false
+	}
+	a, err := netip.ParseAddr(ip.Value)
+	return ip.Key(), err == nil && a.IsGlobalUnicast() && !a.IsPrivate()
 }
 
 func systemAccount(user string) bool {
@@ -109,6 +134,21 @@ func (t *thread) top() model.EntityKey {
 	return best
 }
 
+// way is how a thread began: its first deed, or the log-on that got in when all
+// before it was refused.
+func (t *thread) way() *deed {
+	for _, d := range t.deeds {
+		switch d.act {
+		case model.ActLogonFailed:
+			continue
+		case model.ActLogon:
+			return d
+		}
+		return t.first
+	}
+	return t.first
+}
+
 // findRoot names where the attack started: the thread that carries most of the
 // evidence, or an earlier one that carries a good share of it, and in it the act
 // that started the thing it grew out of. Kill-chain order plays no part but for a
@@ -117,7 +157,7 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	all, total := threads(ds, mem)
 	score := func(t *thread) float64 {
 		late := t.first.time.Sub(ds[0].time).Hours()
-		return t.gain + 0.5*float64(t.n) - 2*math.Log2(1+late) + knowledge.RootBits(t.first.tactic)
+		return t.gain + 0.5*float64(len(t.deeds)) - 2*math.Log2(1+late) + knowledge.RootBits(t.first.tactic)
 	}
 	best := all[0]
 	for _, t := range all[1:] {
@@ -132,7 +172,7 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 		}
 	}
 	top := best.top()
-	o := origin{deed: best.first}
+	o := origin{deed: best.way()}
 	for _, d := range ds { // the act that started the thing itself, if anything tells of it
 		if d.act == model.ActProcessStart && d.procKey == top && top.Type == model.Process {
 			o.deed, o.seen = d, true
@@ -140,7 +180,7 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 		}
 	}
 	o.entry = entry(o.deed, ds)
-	if o.entry != nil {
+	if o.entry != nil || o.deed.act == model.ActLogon {
 		o.seen = true
 	}
 	share := best.gain / math.Max(total, 1e-9)
@@ -152,6 +192,11 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	o.Root = model.Root{
 		Time: d.time, Host: d.host, User: d.user, Process: d.process.Label(), Technique: d.technique,
 		Entity: rootEntity(top, d), Confidence: math.Round(100*math.Min(conf, 0.99)) / 100,
+	}
+	if d.act == model.ActLogon {
+		if u, ok := findIn(d.entities, model.User, model.Target); ok {
+			o.User = u.Label()
+		}
 	}
 	if o.User == "" {
 		o.User = userNear(d, c)
@@ -165,7 +210,7 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	if d.act == model.ActProcessStart && userStarted(d) && userWritable(d.process.Name) {
 		o.Technique = "T1204.002"
 	}
-	o.Why = o.why(best.n, share)
+	o.Why = o.why(len(best.deeds), share)
 	return o
 }
 
