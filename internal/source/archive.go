@@ -190,8 +190,8 @@ func (w *walker) zip(s stream, r io.Reader) error {
 	dir := &directoryReader{r: s.at, left: maxDirectory}
 	z, err := zip.NewReader(dir, s.size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // memberName makes names safe
-		w.fail(s.path, err.Error())
-		return nil
+		w.fail(s.path, err.Error()+": its directory is missing or damaged, so members are read as they come")
+		return w.salvage(s)
 	}
 	dir.open = true
 	z.RegisterDecompressor(zip.Deflate, flate.NewReader)

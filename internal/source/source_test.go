@@ -308,6 +308,72 @@ func TestWalkBombs(t *testing.T) {
 	}
 }
 
+// A zip that lost its end is read member by member, up to where it was cut.
+func TestWalkCutZip(t *testing.T) {
+	var noise strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&noise, "%08x\n", crc32.ChecksumIEEE([]byte{byte(i), byte(i >> 8)}))
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	add := func(h zip.FileHeader, data string) {
+		w, err := z.CreateRaw(&h)
+		if err == nil {
+			_, err = io.WriteString(w, data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(zip.FileHeader{Name: "stored", Method: zip.Store, CompressedSize64: 2, UncompressedSize64: 2}, "S1")
+	add(zip.FileHeader{Name: "unsized", Method: zip.Store, Flags: 8}, "??")
+	add(zip.FileHeader{Name: "secret", Method: zip.Store, Flags: 1, CompressedSize64: 2, UncompressedSize64: 2}, "XX")
+	add(zip.FileHeader{Name: "dir/", Method: zip.Store}, "")
+	for _, f := range []file{{"../a.log", "A"}, {"b.gz", gz(t, "B")}, {"c.log", noise.String()}} { // deflated, sizes behind the data
+		w, err := z.Create(f.name)
+		if err == nil {
+			_, err = io.WriteString(w, f.data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole := b.String()
+	cut := strings.Index(whole, "c.log")
+	folder(t, file{"a.zip", whole[:cut+20_000]}, file{"b.zip", whole[:cut+3]}, file{"c.zip", whole[:len(whole)-10]}, file{"d.zip", whole[:31]}, file{"e.log", "E"})
+	w := walkAll(t, Options{}, ".")
+	members := func(in string) []string { return []string{in + "!stored: S1", in + "!a.log: A", in + "!b.gz: B"} }
+	var got []string
+	for _, g := range w.got {
+		if strings.HasPrefix(g, "a.zip!c.log: ") {
+			if !strings.HasSuffix(g, " bytes then "+io.ErrUnexpectedEOF.Error()) || strings.HasPrefix(g, "a.zip!c.log: 0 ") {
+				t.Errorf("cut member: %q", g)
+			}
+			continue
+		}
+		got = append(got, g)
+	}
+	want := slices.Concat(members("a.zip"), members("b.zip"), members("c.zip"), []string{"c.zip!c.log: 180000 bytes", "e.log: E"})
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for _, in := range []string{"a.zip", "b.zip", "c.zip", "d.zip"} {
+		if !slices.ContainsFunc(w.bad, func(s string) bool { return strings.HasPrefix(s, in+": zip: ") }) {
+			t.Errorf("%s is not named in %q", in, w.bad)
+		}
+	}
+	if !slices.Contains(w.bad, "a.zip!secret: encrypted: cannot be read without its password") ||
+		!slices.Contains(w.bad, "a.zip!unsized: cannot be read without the archive's directory (compression method 0)") {
+		t.Errorf("errors %q", w.bad)
+	}
+	if w.err != nil {
+		t.Error(w.err)
+	}
+}
+
 // A zip in a zip larger than memory should hold goes through a temporary file,
 // which does not stay.
 func TestWalkSpool(t *testing.T) {
@@ -375,6 +441,8 @@ func FuzzWalk(f *testing.F) {
 	f.Add([]byte(gz(t, makeTar(t, nil, file{"a", "A"}))))
 	f.Add([]byte(zst(t, "data")))
 	f.Add([]byte("BZh91AY&SY"))
+	cut := makeZip(t, file{"a", "A"}, file{"b", strings.Repeat("B", 100)})
+	f.Add([]byte(cut[:len(cut)-30]))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		o := Options{Stdin: bytes.NewReader(data), Unpacked: 1 << 20}
 		var total int64
