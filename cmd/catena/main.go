@@ -110,7 +110,7 @@ func versionCommand() *cobra.Command {
 
 func schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "schema NAME", Short: "Print a JSON Schema: report, incident, alert", Args: cobra.ExactArgs(1),
+		Use: "schema NAME", Short: "Print a JSON Schema: report, incident, alert, event", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			b, err := report.Schema(args[0])
 			if err != nil {

@@ -17,6 +17,7 @@ func schemas() map[string][]string {
 		"report":   {"alert", "incident"},
 		"incident": nil,
 		"alert":    nil,
+		"event":    nil,
 	}
 }
 
@@ -30,8 +31,8 @@ func SchemaNames() []string {
 	return names
 }
 
-// Schema returns a JSON Schema (draft 2020-12) by name: "report", "incident" or
-// "alert". It is complete in itself: schemas it refers to stand in its $defs.
+// Schema returns a JSON Schema (draft 2020-12) by name: "report", "incident",
+// "alert" or "event". It is complete in itself: schemas it refers to stand in its $defs.
 func Schema(name string) ([]byte, error) {
 	refs, ok := schemas()[name]
 	if !ok {
