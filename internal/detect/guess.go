@@ -28,14 +28,14 @@ type guess struct {
 
 // NewSpray finds one source that is refused at many accounts.
 func NewSpray() Detector {
-	return &guess{spray: true, seen: newWindows(guessSpan), def: Definition{
+	return &guess{spray: true, seen: newWindows(guessSpan, triedUser), def: Definition{
 		Rule: model.RuleInfo{ID: "3d0a5f0e-7c35-4a0c-9b39-6f1f5e0b7a11", Title: "Password spraying: one source refused at many accounts", Level: model.High, Source: "builtin"},
 		Tags: []string{"attack.credential-access", "attack.t1110.003"}}}
 }
 
 // NewBruteForce finds one source that is refused again and again at one account.
 func NewBruteForce() Detector {
-	return &guess{seen: newWindows(guessSpan), def: Definition{
+	return &guess{seen: newWindows(guessSpan, nil), def: Definition{
 		Rule: model.RuleInfo{ID: "8f3e3a52-63a5-4b0f-8a52-8c1d6d7b9e02", Title: "Brute force: one source refused again and again", Level: model.Medium, Source: "builtin"},
 		Tags: []string{"attack.credential-access", "attack.t1110.001"}}}
 }
@@ -56,14 +56,11 @@ func (g *guess) Observe(o *model.Observation) []*model.Alert {
 		key += "\x00" + user.Value + "\x00" + o.Host
 	}
 	w := g.seen.add(key, o)
+	enough := len(w.items) >= guessFails
 	if g.spray {
-		if len(usersOf(w.items)) < sprayUsers {
-			return nil
-		}
-	} else if len(w.items) < guessFails {
-		return nil
+		enough = len(w.labels) >= sprayUsers
 	}
-	if !w.told.IsZero() && o.Time.Sub(w.told) < guessSpan {
+	if !enough || w.quiet(o.Time, guessSpan) {
 		return nil
 	}
 	w.told = o.Time
@@ -79,6 +76,12 @@ func origin(o *model.Observation) (model.Entity, bool) {
 		}
 	}
 	return o.Find(model.Process, model.Actor)
+}
+
+// triedUser is the account that an attempt was at.
+func triedUser(o *model.Observation) string {
+	u, _ := o.Find(model.User, model.Target)
+	return u.Value
 }
 
 // usersOf lists the distinct accounts tried, in order of first sight.
@@ -129,7 +132,7 @@ type guessed struct {
 
 // NewGuessed finds a log-on that succeeds after its source was refused often.
 func NewGuessed() Detector {
-	return &guessed{fails: newWindows(successSpan), def: Definition{
+	return &guessed{fails: newWindows(successSpan, nil), def: Definition{
 		Rule: model.RuleInfo{ID: "c1f5c0b9-0f0b-4c57-8d38-5f1f8e6d1b03", Title: "Log-on succeeded after many refusals from the same source", Level: model.High, Source: "builtin"},
 		Tags: []string{"attack.initial-access", "attack.credential-access", "attack.t1110", "attack.t1078"}}}
 }
@@ -157,11 +160,11 @@ func (g *guessed) Observe(o *model.Observation) []*model.Alert {
 	if !ok || strings.HasSuffix(user.Value, "$") {
 		return nil
 	}
-	tried := usersOf(w.items)
-	if !slices.ContainsFunc(tried, func(u model.Entity) bool { return sameAccount(u.Value, user.Value) }) {
+	if w.quiet(o.Time, successSpan) {
 		return nil
 	}
-	if !w.told.IsZero() && o.Time.Sub(w.told) < successSpan {
+	tried := usersOf(w.items)
+	if !slices.ContainsFunc(tried, func(u model.Entity) bool { return sameAccount(u.Value, user.Value) }) {
 		return nil
 	}
 	w.told = o.Time

@@ -21,7 +21,7 @@ type roast struct {
 
 // NewRoast finds one account that asks for tickets of many service accounts.
 func NewRoast() Detector {
-	return &roast{seen: newWindows(roastSpan), def: Definition{
+	return &roast{seen: newWindows(roastSpan, askedService), def: Definition{
 		Rule: model.RuleInfo{ID: "5b7f0f57-98a2-4f57-8d6c-2a6f0c1f7e04", Title: "Kerberoasting: tickets asked for many service accounts at once", Level: model.High, Source: "builtin"},
 		Tags: []string{"attack.credential-access", "attack.t1558.003"}}}
 }
@@ -38,17 +38,17 @@ func (r *roast) Observe(o *model.Observation) []*model.Alert {
 		return nil
 	}
 	w := r.seen.add(user.Value, o)
-	services := map[string]bool{}
-	for _, it := range w.items {
-		if s, ok := it.Find(model.App, model.Target); ok {
-			services[s.Value] = true
-		}
-	}
-	if len(services) < roastServices || !w.told.IsZero() && o.Time.Sub(w.told) < roastSpan {
+	if len(w.labels) < roastServices || w.quiet(o.Time, roastSpan) {
 		return nil
 	}
 	w.told = o.Time
 	return []*model.Alert{Finish(r.def, o, fromMany(w.items, o))}
+}
+
+// askedService is the service that a ticket was asked for.
+func askedService(o *model.Observation) string {
+	s, _ := o.Find(model.App, model.Target)
+	return s.Value
 }
 
 // roastable tells accounts with a password that people chose from machine
