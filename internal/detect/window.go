@@ -45,7 +45,10 @@ func (w *windows) add(key string, o *model.Observation) *window {
 	w.sweep(o.Time)
 	g := w.by[key]
 	if g == nil {
-		g = &window{last: o.Time, labels: map[string]int{}}
+		g = &window{last: o.Time}
+		if w.label != nil {
+			g.labels = map[string]int{}
+		}
 		w.by[key] = g
 	}
 	if o.Time.After(g.last) {
