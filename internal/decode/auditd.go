@@ -763,6 +763,7 @@ func auditEntities(e *model.Event) {
 			l.process(e.Text(model.FParentProcessId), "", model.Parent)
 			l.file(image, model.Object)
 		}
+		l.askedRole(e)
 		l.session(session, model.Actor)
 	case model.ActLogon, model.ActLogonFailed, model.ActLogoff:
 		l.user(target, model.Target)

@@ -178,9 +178,12 @@ func syslogEntities(e *model.Event) {
 		if task := e.Text(model.FTaskName); task != "" {
 			l.add(model.Entity{Type: model.App, Value: strings.ToLower(e.Host + ":" + task), Role: model.Object, Name: task})
 		}
+	case model.ActIdentify:
+		l.add(model.Entity{Type: model.Resource, Value: instanceIn(e.Text(model.FMessageLower)), Role: model.Subject})
 	default:
 		l.user(user, model.Actor)
 	}
+	l.askedRole(e)
 	l.remote(e.Text(model.FRemoteIp), model.Src)
 	e.Entities = l.list
 }

@@ -74,6 +74,10 @@ func (f *syslogFields) describe(b *Batch, e *model.Event, program, pid, message 
 			m = strings.TrimSuffix(inner, "]")
 		}
 	}
+	if cloudAgent(program) && instanceIn(m) != "" {
+		e.Act = model.ActIdentify
+		return
+	}
 	if strings.HasPrefix(m, "pam_") && l.pam(m) {
 		return
 	}

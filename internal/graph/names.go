@@ -20,12 +20,14 @@ type names struct {
 	total     map[string]int      // connections of a host
 	users     map[string][]string // address to the hosts in whose connections it took part, at most 32
 	near      map[string][]string // and the reverse, at most 256
+	machines  map[string]string   // cloud id of an instance to the only host that says it is that instance
+	roles     map[string]string   // name of a role to its only ARN
 }
 
 type ipHost struct{ ip, host string }
 
 func newNames() names {
-	return names{qualified: map[string]string{}, labels: map[string]string{}, sids: map[string]string{}, uses: map[ipHost]int{}, total: map[string]int{}, users: map[string][]string{}, near: map[string][]string{}}
+	return names{qualified: map[string]string{}, labels: map[string]string{}, sids: map[string]string{}, uses: map[ipHost]int{}, total: map[string]int{}, users: map[string][]string{}, near: map[string][]string{}, machines: map[string]string{}, roles: map[string]string{}}
 }
 
 // learnOnly records that key goes with value, and only with it as long as no
@@ -51,6 +53,14 @@ func (n *names) learn(o *model.Observation) {
 			}
 		case model.User:
 			n.learnUser(e)
+		case model.Resource:
+			if o.Act == model.ActIdentify && e.Role == model.Subject {
+				learnOnly(n.machines, e.Value, n.host(o.Host))
+			}
+		case model.IAMRole:
+			if _, name, ok := roleARN(e.Value); ok {
+				learnOnly(n.roles, name, e.Value)
+			}
 		case model.Process:
 			actor = actor || e.Role == model.Actor
 		}
@@ -65,6 +75,19 @@ func (n *names) learn(o *model.Observation) {
 			}
 		}
 	}
+}
+
+// roleARN splits the ARN of an IAM role into its account and its name without path.
+func roleARN(arn string) (account, name string, ok bool) {
+	rest, ok := strings.CutPrefix(arn, "arn:")
+	if !ok {
+		return "", "", false
+	}
+	parts := strings.SplitN(rest, ":", 5) // partition, service, region, account, resource
+	if len(parts) != 5 || !strings.HasPrefix(parts[4], "role/") {
+		return "", "", false
+	}
+	return parts[3], parts[4][strings.LastIndexByte(parts[4], '/')+1:], true
 }
 
 func (n *names) count(m map[string]int, k string) {
@@ -215,6 +238,14 @@ func (n *names) user(e model.Entity) string {
 func (n *names) key(e model.Entity) model.EntityKey {
 	k := e.Key()
 	switch e.Type {
+	case model.Resource: // an instance is a host, once a host says so
+		if h := n.machines[k.Value]; h != "" {
+			return model.EntityKey{Type: model.Host, Value: h}
+		}
+	case model.IAMRole:
+		if arn := n.roles[k.Value]; arn != "" {
+			k.Value = arn
+		}
 	case model.Host:
 		k.Value = n.host(k.Value)
 	case model.User:

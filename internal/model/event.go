@@ -181,13 +181,14 @@ const (
 	ActObjectWrite        // actor wrote or changed resource/target
 	ActObjectDelete       // actor deleted resource/target
 	ActMailAccess         // user/actor or app/actor read mailbox/target
+	ActIdentify           // host/subject is the machine that the cloud calls resource/subject
 	actCount
 )
 
 var actNames = [actCount]string{"none", "process_start", "process_end", "process_access", "inject", "image_load", "file_write", "file_read", "file_delete",
 	"registry_set", "pipe", "connect", "dns", "logon", "logon_failed", "logoff", "explicit_creds", "ticket", "service_install", "task_create", "remote_exec",
 	"account_change", "share_access", "script", "log_cleared", "config_change", "api_call", "assume_role", "key_issued", "object_list", "object_read",
-	"object_write", "object_delete", "mail_access"}
+	"object_write", "object_delete", "mail_access", "identify"}
 
 // String returns the act's name in snake case.
 func (a Act) String() string {
