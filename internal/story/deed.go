@@ -42,8 +42,13 @@ func collect(c Case, mem Memory) []*deed {
 	var ds []*deed
 	byEvent := map[string]*deed{}
 	byAct := map[actKey]*deed{}
+	weighed := map[[2]string]bool{} // rules told of a host
 	for _, a := range c.Core {
-		gain := c.weight(a)
+		gain := c.Gain[a.ID]
+		if k := [2]string{a.Rule.ID, a.Host}; !weighed[k] {
+			weighed[k] = true
+			gain = max(gain, levelWeight(a))
+		}
 		d := byEvent[a.Evidence[0].ID]
 		if d == nil || d.host != a.Host {
 			d = fromAlert(a, gain, mem)
@@ -94,12 +99,9 @@ func collect(c Case, mem Memory) []*deed {
 	return ds
 }
 
-// weight is how much an alert says about where the attack lies: its bits in the
-// incident, but not less than its level is worth, since the alert that an
-// incident began with brings no link and a repeated one no news.
-func (c *Case) weight(a *model.Alert) float64 {
-	return max(c.Gain[a.ID], 0.5*float64(1+a.Severity.Rank()))
-}
+// levelWeight is what the first alert of a rule on a host is worth at least, in
+// bits: the alert that an incident began with brings no link and so no gain.
+func levelWeight(a *model.Alert) float64 { return 0.5 * float64(1+a.Severity.Rank()) }
 
 // actKey is what two sources that report one act agree on.
 type actKey struct {
