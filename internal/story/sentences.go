@@ -144,7 +144,7 @@ func summary(ds []*deed) string {
 func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence {
 	var out []model.Sentence
 	add := func(text string, cites ...string) {
-		out = append(out, model.Sentence{Text: text, Cites: orEmpty(cites)})
+		out = append(out, model.Sentence{Text: line(text, maxSentence), Cites: orEmpty(cites)})
 	}
 	where := "the earliest sign of it"
 	if root.seen {
@@ -341,12 +341,21 @@ func short(host string) string {
 	return host
 }
 
-func quote(s string) string {
+// line puts s on one line of at most that many runes. Names come from evidence and
+// may be as long as a record.
+func line(s string, most int) string {
 	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > maxQuoted {
-		s = string(r[:maxQuoted-1]) + "…"
+	if len(s) <= most {
+		return s
 	}
-	if s == "" {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+func quote(s string) string {
+	if s = line(s, maxQuoted); s == "" {
 		return ""
 	}
 	return "“" + s + "”"

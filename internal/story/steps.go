@@ -70,7 +70,7 @@ func toSteps(ds []*deed, root origin) []model.Step {
 		place := cmp.Or(s.Host, s.User)
 		s.CloudStep = knowledge.StepOf(s.Tactic, !firstOf[place])
 		firstOf[place] = true
-		s.Summary = summary(o.ds)
+		s.Summary = line(summary(o.ds), maxSummary)
 		s.Why = o.ds[0].why
 		s.CausedBy = []int{}
 		s.Alerts = orEmpty(s.Alerts)

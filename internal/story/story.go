@@ -22,7 +22,7 @@ type Case struct {
 	Score    int
 	Terms    []model.Term
 	Severity model.Severity
-	Core     []*model.Alert // in order of time; never empty
+	Core     []*model.Alert // in any order; never empty
 	Context  []*model.Alert // low-gain members, shown apart
 	Links    []model.Link
 	Gain     map[string]float64 // bits by alert id
@@ -56,10 +56,16 @@ const (
 	maxForward  = 400
 	maxEntities = 500
 	maxListed   = 100 // entities in each list of the impact
+
+	maxTitle    = 250  // runes of a title
+	maxSummary  = 1000 // runes of a step's summary
+	maxSentence = 2000 // runes of a sentence
 )
 
 // Tell turns a case into an incident.
 func Tell(c Case, mem Memory, estate Estate) *model.Incident {
+	c.Core = slices.Clone(c.Core)
+	slices.SortFunc(c.Core, func(a, b *model.Alert) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID)) })
 	ds := collect(c, mem)
 	root := findRoot(c, ds, mem)
 	steps := toSteps(ds, root)
@@ -74,7 +80,7 @@ func Tell(c Case, mem Memory, estate Estate) *model.Incident {
 	in.Entities = entities(c, mem)
 	in.Impact = impact(c, ds, mem)
 	in.Next = next(in.Techniques)
-	in.Title = title(in, ds)
+	in.Title = line(title(in, ds), maxTitle)
 	in.Summary = sentences(in, root, estate)
 	return in
 }
