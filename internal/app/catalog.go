@@ -28,6 +28,7 @@ func detectors() []detect.Detector {
 		detect.NewBruteForce(),
 		detect.NewGuessed(),
 		detect.NewRoast(),
+		detect.NewEncrypt(),
 	}
 }
 
