@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -276,11 +277,9 @@ func title(in *model.Incident, ds []*deed) string {
 			worst = d
 		}
 	}
-	what := "Suspicious activity"
+	what := cmp.Or(strings.TrimSpace(worst.title), "Suspicious activity")
 	if worst.technique != "" {
 		what = knowledge.TechniqueName(worst.technique)
-	} else if worst.title != "" {
-		what = worst.title
 	}
 	var hosts []string
 	for _, s := range in.Steps {
