@@ -274,3 +274,21 @@ func TestAlert(t *testing.T) {
 		t.Error("the alert shares its entities with the observation")
 	}
 }
+
+// TestOneAttemptToldByThreeLogs: sshd, its PAM module and the audit log tell of
+// one refusal; it counts once.
+func TestOneAttemptToldByThreeLogs(t *testing.T) {
+	begin := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	d := NewBruteForce()
+	n := 0
+	for i := range guessFails - 1 {
+		for j, format := range []string{"auditd", "syslog"} {
+			o := &model.Observation{Event: fmt.Sprint("e-", i, j), Time: begin.Add(time.Duration(i)*10*time.Second + time.Duration(j)*time.Second), Act: model.ActLogonFailed,
+				Host: "web", Format: format, Entities: []model.Entity{{Type: model.IP, Value: "203.0.113.9", Role: model.Src}, {Type: model.User, Value: `web\root`, Role: model.Target}}}
+			n += len(d.Observe(o))
+		}
+	}
+	if n != 0 {
+		t.Errorf("%d attempts told twice raised %d alerts", guessFails-1, n)
+	}
+}

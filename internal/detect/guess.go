@@ -26,10 +26,12 @@ type guess struct {
 	seen  *windows
 }
 
-// NewSpray finds one source that is refused at many accounts.
+// NewSpray finds one source that is refused at many accounts. Every door to the
+// internet is tried all day, so it is no more than medium; what matters is who
+// gets in, see NewGuessed.
 func NewSpray() Detector {
 	return &guess{spray: true, seen: newWindows(guessSpan, triedUser), def: Definition{
-		Rule: model.RuleInfo{ID: "3d0a5f0e-7c35-4a0c-9b39-6f1f5e0b7a11", Title: "Password spraying: one source refused at many accounts", Level: model.High, Source: "builtin"},
+		Rule: model.RuleInfo{ID: "3d0a5f0e-7c35-4a0c-9b39-6f1f5e0b7a11", Title: "Password spraying: one source refused at many accounts", Level: model.Medium, Source: "builtin"},
 		Tags: []string{"attack.credential-access", "attack.t1110.003"}}}
 }
 
@@ -55,6 +57,9 @@ func (g *guess) Observe(o *model.Observation) []*model.Alert {
 	if !g.spray {
 		key += "\x00" + user.Value + "\x00" + o.Host
 	}
+	if g.seen.get(key).has(o) {
+		return nil
+	}
 	w := g.seen.add(key, o)
 	enough := len(w.items) >= guessFails
 	if g.spray {
@@ -65,6 +70,28 @@ func (g *guess) Observe(o *model.Observation) []*model.Alert {
 	}
 	w.told = o.Time
 	return []*model.Alert{Finish(g.def, o, fromMany(w.items, o))}
+}
+
+// sameAttempt is how close two reports of one attempt by different logs lie: a
+// service, its authentication module and the audit log each tell of it.
+const sameAttempt = 2 * time.Second
+
+// has says whether the window holds a report of the attempt that o tells of,
+// made by another log.
+func (g *window) has(o *model.Observation) bool {
+	if g == nil {
+		return false
+	}
+	for i := len(g.items) - 1; i >= 0; i-- {
+		it := g.items[i]
+		if o.Time.Sub(it.Time) > sameAttempt {
+			return false
+		}
+		if (it.Format != o.Format || it.Code != o.Code) && it.Host == o.Host && triedUser(it) == triedUser(o) {
+			return true
+		}
+	}
+	return false
 }
 
 // origin is where an attempt came from: an address, else a machine, else the
@@ -149,7 +176,9 @@ func (g *guessed) Observe(o *model.Observation) []*model.Alert {
 	}
 	key := src.Key().String()
 	if o.Act == model.ActLogonFailed {
-		g.fails.add(key, o)
+		if !g.fails.get(key).has(o) {
+			g.fails.add(key, o)
+		}
 		return nil
 	}
 	w := g.fails.get(key)
