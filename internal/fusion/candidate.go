@@ -31,6 +31,7 @@ type candidate struct {
 	// Its share of the rates, to be left out of them.
 	rules    map[ruleAt]int
 	levels   map[levelAt]int
+	kinds    map[levelAt]int
 	own      map[doing]int
 	carriers map[model.EntityKey]int
 	who      map[who]bool
@@ -103,15 +104,24 @@ func (c *candidate) remember(m *meta) {
 func (c *candidate) tally(m *meta) {
 	if c.tactics == nil {
 		c.tactics, c.subjects, c.groups = map[string]bool{}, map[model.EntityKey]int{}, map[groupKey]int{}
-		c.rules, c.levels = map[ruleAt]int{}, map[levelAt]int{}
+		c.rules, c.levels, c.kinds = map[ruleAt]int{}, map[levelAt]int{}, map[levelAt]int{}
 		c.own, c.carriers, c.who = map[doing]int{}, map[model.EntityKey]int{}, map[who]bool{}
 	}
-	if m.fresh {
-		c.rules[ruleAt{m.rule(), m.subject}]++
-		c.levels[levelAt{m.level, m.subject}]++
+	ra, la := ruleAt{m.rule(), m.subject}, levelAt{m.level, m.subject}
+	if m.novel {
+		c.kinds[la]++
+	}
+	// A rule that fires here again and again for no one in particular is how things
+	// are, whether or not a campaign has taken it in.
+	if m.fresh && (m.acted() || c.rules[ra] < maxQuarantine) {
+		c.rules[ra]++
+		c.levels[la]++
 		if m.acted() {
-			c.own[doing{m.rule(), 0, m.subject, m.principal}]++
+			c.own[doing{ra.rule, 0, m.subject, m.principal}]++
 			c.own[doing{"", m.level, m.subject, m.principal}]++
+			if m.novel {
+				c.own[doing{"new", m.level, m.subject, m.principal}]++
+			}
 		}
 	}
 	c.who[who{m.subject, m.principal}] = true
@@ -122,12 +132,15 @@ func (c *candidate) tally(m *meta) {
 	}
 	c.subjects[m.subject]++
 	c.groups[groupKey{m.subject, m.rule(), true}]++
-	c.groups[groupKey{word: m.rule(), rule: true}]++
+	c.groups[actOf(m)]++
 	for _, t := range m.alerts[0].Tactics {
 		c.tactics[t] = true
 		c.late = c.late || lateTactic(t)
 	}
-	c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]++
+	if m.gain > 0 { // what says nothing makes nothing else say less
+		c.groups[groupKey{word: m.rule(), rule: true}]++
+		c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]++
+	}
 	c.extend(m)
 }
 
@@ -161,19 +174,31 @@ func earlyTactic(t string) bool {
 }
 
 // worth discounts what m brings for what c holds already: each further alert of
-// one tactic on one subject, and of one rule, says less.
+// one tactic on one subject, and of one rule elsewhere, says less; a rule that
+// fires again at its place says much less, unless it is about another kind of act.
 func (c *candidate) worth(m *meta, bits float64) float64 {
-	g := c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]
-	r := c.groups[groupKey{word: m.rule(), rule: true}]
-	gain := bits * math.Pow(.8, float64(g)) * math.Pow(.8, float64(r))
-	if c.groups[groupKey{m.subject, m.rule(), true}] > 0 {
-		gain *= .2
+	gain := bits * math.Pow(.8, float64(c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]))
+	switch {
+	case c.groups[actOf(m)] > 0:
+		return gain * .2
+	case c.groups[groupKey{m.subject, m.rule(), true}] > 0:
+		return gain * .5
 	}
-	return gain
+	return gain * math.Pow(.8, float64(c.groups[groupKey{word: m.rule(), rule: true}]))
 }
 
-// once leaves of the bits of m what its events have given already: several rules
-// that match one event are one piece of evidence.
+// actOf is the rule of m about one kind of act, as the code of its event tells.
+func actOf(m *meta) groupKey {
+	return groupKey{m.subject, m.rule() + "\x00" + m.alerts[0].Code, true}
+}
+
+// echo is what a further rule of high level is worth that matches an event which
+// another has matched: mild rules overlap all the time, grave ones seldom agree by
+// mistake.
+const echo = .2
+
+// once leaves of the bits of m what its events have not given already: several
+// rules that match one event are one piece of evidence.
 func (c *candidate) once(m *meta, bits float64) float64 {
 	if c.shown == nil {
 		c.shown = map[string]float64{}
@@ -189,22 +214,22 @@ func (c *candidate) once(m *meta, bits float64) float64 {
 			c.shown[x.ID] = max(c.shown[x.ID], bits)
 		}
 	}
-	return max(bits-given, 0)
+	if m.level >= 3 {
+		return max(bits-given, echo*bits)
+	}
+	return max(bits-given, min(bits, 0))
 }
 
-// breadth rewards several tactics.
+// breadth rewards many tactics, and doubts what has none. It does not punish few: a
+// theft of credentials that was caught early is one tactic.
 func (c *candidate) breadth() float64 {
-	switch len(c.tactics) {
-	case 0:
-		return .4
-	case 1:
+	switch n := len(c.tactics); {
+	case n == 0:
 		return .6
-	case 2:
-		return .8
-	case 3:
-		return 1
+	case n > 3:
+		return 1.15
 	}
-	return 1.15
+	return 1
 }
 
 // attach makes m a member of c through a link to parent, nil for the seed.
@@ -214,13 +239,13 @@ func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 	if parent != nil {
 		m.via, m.bits, m.terms, m.others = l.via, l.bits, l.terms, l.others
 		m.full = l.gain
-		m.beside = parent.beside || l.via.class == wide && m.acted() && m.level < 3
-		if m.gain = c.once(m, c.worth(m, l.gain)); m.beside {
+		m.beside = parent.beside || m.aside(l.via.class)
+		if m.gain = c.worth(m, c.once(m, l.gain)); m.beside {
 			m.gain = 0 // nearness alone makes neither worse
 		}
 	} else {
 		b := e.rates.of(m, nil)
-		m.full = max(0, seedBits[m.level]-2*math.Log2(1+float64(b.fired)))
+		m.full = min(seedBits[m.level], max(0, seedBits[m.level]-2*math.Log2(1+float64(b.fired))))
 		m.gain = c.once(m, m.full)
 	}
 	if c.seed == nil {
@@ -321,6 +346,16 @@ func (c *candidate) dominator() model.EntityKey {
 	return best
 }
 
+// mild says whether nothing in c is of high level.
+func (c *candidate) mild() bool {
+	for _, m := range c.metas {
+		if m.level >= 3 {
+			return false
+		}
+	}
+	return true
+}
+
 // merge joins two candidates through the link from a member of one to a member of
 // the other. The raised one survives, else the older.
 func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
@@ -332,24 +367,20 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 		a, b, from, to = b, a, to, from
 	}
 	members := append([]*meta(nil), b.metas...)
-	top := 0
-	for _, m := range members {
-		top = max(top, m.level)
-	}
 	// Much work of another hand, or mild work, that only happened near by.
-	beside := l.via.class == wide && (len(members) > backSmall || top < 3)
+	beside := l.via.class == wide && (len(members) > backSmall || b.mild())
 	sort.SliceStable(members, func(i, j int) bool { return members[i].n < members[j].n })
 	b.into = a
 	if b.raised && e.live {
 		e.changes = append(e.changes, Change{Incident: b.id(), Kind: Merged, Alert: to.alerts[0].ID, Into: a.id()})
 	}
 	a.aliases = append(append(a.aliases, b.id()), b.aliases...)
-	e.reroot(to, from, l)
+	e.reroot(a, to, from, l)
 	for _, m := range members {
 		m.cand = a
 		m.beside = m.beside || beside && m.acted()
 		m.rep = a.groups[groupKey{m.subject, m.rule(), true}] + 1
-		if m.gain = a.once(m, a.worth(m, m.full)); m.beside {
+		if m.gain = a.worth(m, a.once(m, m.full)); m.beside {
 			m.gain = 0
 		}
 		a.count(m)
@@ -362,10 +393,14 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 }
 
 // reroot turns the links on the way from m up to its seed around, so that m hangs
-// on parent and every member of its tree keeps a link.
-func (e *Engine) reroot(m, parent *meta, l link) {
+// on parent and every member of its tree keeps a link. A link that is turned is
+// weighed again, for it now speaks for its other end.
+func (e *Engine) reroot(c *candidate, m, parent *meta, l link) {
 	for m != nil {
 		up, old := m.parent, link{via: m.via, bits: m.bits, terms: m.terms, others: m.others}
+		if turned := e.consider(m, parent, c, &l.via); !math.IsInf(turned.bits, 0) {
+			l = turned
+		}
 		m.parent, m.via, m.bits, m.terms, m.others = parent, l.via, l.bits, l.terms, l.others
 		m.full = max(m.full, l.gain)
 		parent, m, l = m, up, old

@@ -217,8 +217,11 @@ func (e *Engine) Add(a *model.Alert) []Change {
 	e.learn()
 	e.rates.cold = 50 * math.Exp2(-e.now.Sub(e.begin).Hours()/6)
 	e.judge(m)
-	if c := m.cand.top(); c.raised {
+	switch c := m.cand.top(); {
+	case c.raised:
 		e.backfill(c)
+		e.join(c)
+	case e.grave(c):
 		e.join(c)
 	}
 	if len(e.metas) > e.opt.MaxMetas {

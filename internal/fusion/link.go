@@ -60,6 +60,10 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	if v.class == shared && p > hubShare {
 		return link{bits: math.Inf(-1)}
 	}
+	rule := b.rule
+	if v.class == wide {
+		rule = b.crowd // where much goes on, being near says little
+	}
 	w := fidelity[m.level]
 	if len(m.alerts[0].Techniques) == 0 && len(m.alerts[0].Tactics) == 0 {
 		w /= 2
@@ -69,13 +73,13 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 		entity:     -math.Log2(p),
 		fidelity:   math.Log2(w),
 		stage:      stage(m, c),
-		background: -math.Log2(b.rule * ruleKinds),
+		background: -math.Log2(rule * ruleKinds),
 	}
 	l := link{via: *v, others: others}
 	l.bits = t.time + t.entity + t.fidelity + t.stage + t.background
 	// Harmless work that starts also goes on, at the same place and hands: its
 	// rate stands beside the background's, and what is shared does not count.
-	busy := t.time + t.fidelity + t.stage - math.Log2(clusterRate[m.level]+b.rule*ruleKinds)
+	busy := t.time + t.fidelity + t.stage - math.Log2(clusterRate[m.level]+rule*ruleKinds)
 	l.gain = min(max(min(l.bits-linkLeast+1, busy), 0), gainMost)
 	t.cluster = min(l.gain-l.bits, 0)
 	l.terms = t
@@ -230,6 +234,9 @@ func (e *Engine) judge(m *meta) {
 	total := len(offers)
 	var fit []offer
 	for _, x := range offers {
+		if m.aside(x.link.via.class) {
+			continue // of another hand: on its own until it is clear whose it is
+		}
 		if x.link.bits >= threshold(x.link.via.class, total, x.c.score) {
 			fit = append(fit, x)
 		}
@@ -286,9 +293,20 @@ func (e *Engine) settle() {
 			}
 		}
 		if !moved {
-			return
+			break
 		}
 	}
+	for _, c := range append([]*candidate(nil), e.cands...) {
+		if c.into == nil && e.grave(c) {
+			e.join(c)
+		}
+	}
+}
+
+// grave says whether c has half of what raising takes and an alert of high level
+// in it: two of these at one place at one time are one campaign.
+func (e *Engine) grave(c *candidate) bool {
+	return !c.gone && c.score >= e.opt.Threshold/2 && !c.mild()
 }
 
 // backSmall is how many metas a candidate may have to be taken in as a whole.
@@ -389,7 +407,7 @@ func apart(a, b *meta) time.Duration {
 	return max(b.first.Sub(a.last), 0)
 }
 
-// join holds other candidates against a raised one as wholes: several alerts that
+// join holds other candidates against a raised or grave one as wholes: several alerts that
 // together look like an attack seldom come twice to one place by chance.
 func (e *Engine) join(c *candidate) bool {
 	c = c.top()
@@ -406,6 +424,9 @@ func (e *Engine) join(c *candidate) bool {
 		r.prune()
 		for _, o := range append([]*candidate(nil), r.list...) {
 			if o = o.top(); o == c || o.score < 3 || len(o.metas) < 2 {
+				continue
+			}
+			if !c.raised && !e.grave(o) {
 				continue
 			}
 			if e.joinOne(c, o, h, r) {
@@ -427,12 +448,14 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 		return false
 	}
 	dt := apart(from, to)
-	if dt > backReach {
+	if dt > backReach || !o.raised && o.mild() && to.aside(v.class) {
 		return false
 	}
+	// It is as rare as the weaker of the two, and not more than raising takes.
+	weaker := min(c.score, o.score, e.opt.Threshold)
 	strong := 0 // others at least as strong there
 	for _, x := range r.list {
-		if x = x.top(); x != c && x != o && x.score >= o.score {
+		if x = x.top(); x != c && x != o && x.score >= weaker {
 			strong++
 		}
 	}
@@ -440,7 +463,7 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 	if x := e.rates.watched[to.subject]; x != nil {
 		hours += x.hours
 	}
-	rate := (math.Exp2(-(o.score-3)/3)/24*priorHours + float64(strong)) / hours
+	rate := (math.Exp2(-(weaker-3)/3)/24*priorHours + float64(strong)) / hours
 	var p float64
 	others := 0
 	if v.class == shared {
@@ -453,8 +476,11 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 	l.terms.background = -math.Log2(rate)
 	l.bits = l.terms.time + l.terms.background
 	need := joinBits
-	if c.raised && o.raised {
+	switch {
+	case c.raised && o.raised:
 		need += 3
+	case !c.raised:
+		need = linkWide
 	}
 	if l.bits < need {
 		return false

@@ -205,6 +205,7 @@ type meta struct {
 	fan     bool
 	gone    bool
 	fresh   bool   // the first of its occurrence to be counted in the rates
+	novel   bool   // the first of its rule at its place to be counted there
 	carries []bool // by pivot: the first of its principal to carry it
 
 	cand   *candidate
@@ -220,6 +221,10 @@ type meta struct {
 }
 
 func (m *meta) rule() string { return m.alerts[0].Rule.ID }
+
+// aside says whether a link of that class leaves m beside a campaign and not in
+// it: mild work of a hand of its own that shares only the place.
+func (m *meta) aside(c class) bool { return c == wide && m.level < 3 && m.acted() }
 
 func (m *meta) unlink() {
 	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep, m.beside = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0, false

@@ -17,12 +17,15 @@ var (
 	// fidelity is how much more an attack than other work is like such an alert.
 	fidelity = [5]float64{.25, .5, 1, 2, 4}
 	// seedBits is what one alert alone is worth.
-	seedBits = [5]float64{0, 0, 1, 4, 9}
+	seedBits = [5]float64{-2, -2, 1, 5, 9}
 )
 
 const (
 	// priorHours is how many hours of evidence the priors weigh.
 	priorHours = 1.0
+	// priorEvents is how many alerts the prior of a level weighs: what other rules
+	// did in five minutes says little of how often such a level fires here.
+	priorEvents = 1.0
 	// estateHours is how many hours on other hosts the priors weigh.
 	estateHours = 24.0
 	// ruleKinds is over how many rules the alerts of one level spread.
@@ -102,13 +105,15 @@ func (x *exposure) at(t time.Time) {
 type rates struct {
 	priors     map[string]float64
 	rules      map[ruleAt]int
-	levels     map[levelAt]int
+	levels     map[levelAt]int         // occurrences
+	kinds      map[levelAt]int         // rules: how often something new of a level appears
 	own        map[doing]int           // of rules and levels, what single principals contributed
 	carriers   map[model.EntityKey]int // distinct principals that carry an entity
 	principals map[who]bool
 	people     map[model.EntityKey]int // distinct users and sessions seen at a place
 	watched    map[model.EntityKey]*exposure
-	all        [5]int  // occurrences by level everywhere
+	all        [5]int  // kinds by level everywhere
+	many       [5]int  // occurrences by level everywhere
 	hours      float64 // watched everywhere
 	cold       float64 // how much the priors are raised while a place is new to the engine
 	seen       map[occurrence]bool
@@ -116,7 +121,7 @@ type rates struct {
 }
 
 func newRates(priors map[string]float64) *rates {
-	return &rates{priors: priors, rules: map[ruleAt]int{}, levels: map[levelAt]int{}, carriers: map[model.EntityKey]int{}, own: map[doing]int{}, people: map[model.EntityKey]int{},
+	return &rates{priors: priors, rules: map[ruleAt]int{}, levels: map[levelAt]int{}, kinds: map[levelAt]int{}, carriers: map[model.EntityKey]int{}, own: map[doing]int{}, people: map[model.EntityKey]int{},
 		principals: map[who]bool{}, watched: map[model.EntityKey]*exposure{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
 }
 
@@ -136,7 +141,7 @@ func (r *rates) measure(metas []*meta, skip func(*meta) bool) {
 	*r = *newRates(r.priors)
 	for _, m := range metas {
 		if skip != nil && skip(m) {
-			m.fresh, m.carries = false, nil
+			m.fresh, m.novel, m.carries = false, false, nil
 			r.watch(m)
 			continue
 		}
@@ -169,13 +174,21 @@ func (r *rates) add(m *meta) {
 	o := occurrence{m.rule(), m.subject, m.principal, m.first.Unix() / 3600}
 	if !r.seen[o] {
 		r.seen[o] = true
-		r.rules[ruleAt{o.rule, o.subject}]++
-		r.levels[levelAt{m.level, o.subject}]++
-		m.fresh = true
-		r.all[m.level]++
+		ra, la := ruleAt{o.rule, o.subject}, levelAt{m.level, o.subject}
+		m.fresh, m.novel = true, r.rules[ra] == 0
+		r.rules[ra]++
+		r.levels[la]++
+		r.many[m.level]++
+		if m.novel {
+			r.kinds[la]++
+			r.all[m.level]++
+		}
 		if m.acted() {
 			r.own[doing{o.rule, 0, o.subject, o.principal}]++
 			r.own[doing{"", m.level, o.subject, o.principal}]++
+			if m.novel {
+				r.own[doing{"new", m.level, o.subject, o.principal}]++
+			}
 		}
 	}
 	by := who{m.subject, m.principal}
@@ -198,43 +211,52 @@ func (r *rates) add(m *meta) {
 	}
 }
 
-// background is what else than the campaign may explain an alert.
+// background is what else than the campaign may explain an alert, in rates per hour.
 type background struct {
-	rule  float64 // rate per hour of exactly this rule at this place
-	level float64 // rate per hour of anything of its level there
+	rule  float64 // of exactly this rule at this place, known or new there
+	level float64 // of a rule of this level that is new there
+	crowd float64 // of this rule, as far as the crowd of its level tells
 	fired int     // how often the rule fired there for others
 }
 
 // of returns the background of m at its place, leaving out m and what c holds.
 func (r *rates) of(m *meta, c *candidate) background {
 	ra, la := ruleAt{m.rule(), m.subject}, levelAt{m.level, m.subject}
-	nr, nl := r.rules[ra], r.levels[la]
+	nr, nl, nk := r.rules[ra], r.levels[la], r.kinds[la]
 	// What the same process or key does beside is no background of this.
-	ownRule, ownLevel := doing{ra.rule, 0, ra.subject, m.principal}, doing{"", m.level, la.subject, m.principal}
+	ownRule, ownLevel, ownKinds := doing{ra.rule, 0, ra.subject, m.principal}, doing{"", m.level, la.subject, m.principal}, doing{"new", m.level, la.subject, m.principal}
 	if m.acted() {
 		nr -= min(r.own[ownRule], maxOwn)
 		nl -= min(r.own[ownLevel], maxOwn)
+		nk -= min(r.own[ownKinds], maxOwn)
 	} else if m.fresh {
 		nr, nl = nr-1, nl-1
+		if m.novel {
+			nk--
+		}
 	}
 	if c != nil {
 		nr -= c.rules[ra] - min(c.own[ownRule], maxOwn)
 		nl -= c.levels[la] - min(c.own[ownLevel], maxOwn)
+		nk -= c.kinds[la] - min(c.own[ownKinds], maxOwn)
 	}
-	nr, nl = max(nr, 0), max(nl, 0)
+	nr, nl, nk = max(nr, 0), max(nl, 0), max(nk, 0)
 	hours := 0.0
 	if x := r.watched[m.subject]; x != nil {
 		hours = x.hours
 	}
 	// What is not known of a place is taken from the others, and from the prior.
-	elsewhere := max(r.all[m.level]-r.levels[la], 0)
-	prior := (priorRate[m.level]*(1+r.cold)*estateHours + float64(elsewhere)) / (estateHours + max(r.hours-hours, 0))
+	prior := priorRate[m.level] * (1 + r.cold)
+	elsewhere := estateHours + max(r.hours-hours, 0)
+	fresh := (prior*estateHours + float64(max(r.all[m.level]-r.kinds[la], 0))) / elsewhere
+	often := (prior*estateHours + float64(max(r.many[m.level]-r.levels[la], 0))) / elsewhere
+	b := background{fired: nr, level: (priorEvents + float64(nk)) / (priorEvents/fresh + hours)}
 	hours += priorHours
-	b := background{fired: nr}
-	b.level = (prior*priorHours + float64(nl)) / hours
 	b.rule = float64(nr)/hours + b.level/ruleKinds
+	b.crowd = max(b.rule, float64(nr)/hours+(often*priorHours+float64(nl))/hours/ruleKinds)
 	if p, ok := r.priors[m.rule()]; ok {
-		b.rule = max(b.rule, (p/24*priorHours+float64(nr))/hours)
+		p = (p/24*priorHours + float64(nr)) / hours
+		b.rule, b.crowd = max(b.rule, p), max(b.crowd, p)
 	}
 	return b
 }

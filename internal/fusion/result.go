@@ -78,14 +78,14 @@ func (e *Engine) result(c *candidate) *Result {
 }
 
 // severity grows with the bits, and is bounded by the worst member: many mild
-// alerts are no critical incident.
+// alerts are no critical incident, nor is much evidence of one act at one place.
 func severity(c *candidate, bits, theta float64, top int) model.Severity {
 	if !c.raised {
 		return model.Low
 	}
 	s := 2
 	switch {
-	case bits >= theta+20:
+	case bits >= theta+20 && (top == 4 || len(c.subjects) > 1 || len(c.tactics) >= 5):
 		s = 4
 	case bits >= theta+6 || c.direct:
 		s = 3
