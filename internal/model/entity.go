@@ -1,7 +1,5 @@
 package model
 
-import "strings"
-
 // EntityType is what kind of thing an entity is.
 type EntityType string
 
@@ -94,15 +92,6 @@ func (k EntityKey) Less(o EntityKey) bool {
 		return k.Type < o.Type
 	}
 	return k.Value < o.Value
-}
-
-// CloneEntities returns a copy that shares no memory with es.
-func CloneEntities(es []Entity) []Entity {
-	out := make([]Entity, len(es))
-	for i, e := range es {
-		out[i] = Entity{e.Type, strings.Clone(e.Value), e.Role, strings.Clone(e.Name), strings.Clone(e.Alt)}
-	}
-	return out
 }
 
 func find(es []Entity, t EntityType, r Role) (Entity, bool) {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -124,21 +123,6 @@ func (e *Event) ID() string {
 // numbered are the formats whose every record carries an id or sequence number,
 // so that equal bytes mean the same record wherever they stand.
 var numbered = map[string]bool{"evtx": true, "windows-xml": true, "cloudtrail": true, "auditd": true}
-
-// Detach returns a copy of e that shares no memory with its batch.
-func (e *Event) Detach() *Event {
-	d := *e
-	d.Raw = append([]byte(nil), e.Raw...)
-	d.Host = strings.Clone(e.Host)
-	d.Code = strings.Clone(e.Code)
-	d.Slots = make([]Slot, len(e.Slots))
-	for i, s := range e.Slots {
-		s.Text = strings.Clone(s.Text)
-		d.Slots[i] = s
-	}
-	d.Entities = CloneEntities(e.Entities)
-	return &d
-}
 
 // Act is what an event says was done, in the terms that memory, stateful
 // detection and stories need, whichever product said it.
