@@ -97,7 +97,7 @@ func Walk(ctx context.Context, paths []string, o Options, visit func(Input) erro
 			return err
 		}
 	}
-	return nil
+	return ctx.Err() // a walk that was cancelled while it listed is not a short one
 }
 
 type walker struct {

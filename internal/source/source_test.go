@@ -416,6 +416,9 @@ func TestWalkStops(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || n != 1 {
 		t.Errorf("%v after %d", err, n)
 	}
+	if err := Walk(ctx, []string{"."}, Options{}, func(Input) error { return nil }, func(string, model.InputError) {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before it began: %v", err)
+	}
 }
 
 // A member that its visitor does not read is no obstacle to the next one.
