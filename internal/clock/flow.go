@@ -68,7 +68,7 @@ func (e *Estimator) byNetwork(c *Correction) {
 		if len(ds) < minMatches {
 			continue
 		}
-		slices.SortFunc(ds, func(a, b time.Duration) int { return cmp.Compare(a, b) })
+		slices.SortFunc(ds, cmp.Compare)
 		median := ds[len(ds)/2]
 		if median.Abs() <= tolerance || ds[len(ds)*3/4]-ds[len(ds)/4] > maxSpread {
 			continue

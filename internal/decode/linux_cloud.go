@@ -54,7 +54,7 @@ func roleAsked(command string) string {
 		return ""
 	}
 	end := strings.IndexFunc(role, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_+=,.@-", r))
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_+=,.@-", r)
 	})
 	if end >= 0 {
 		role = role[:end]

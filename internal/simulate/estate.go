@@ -58,8 +58,7 @@ type person struct {
 	admin       bool
 }
 
-func (p *person) domainUser() string { return netbios + `\` + p.login }
-func (p *person) upn() string        { return p.login + "@" + dnsDomain }
+func (p *person) upn() string { return p.login + "@" + dnsDomain }
 
 // The estate is everything that is there before the day begins.
 type estate struct {

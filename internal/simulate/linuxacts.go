@@ -169,7 +169,7 @@ func (h *host) sshLogin(at time.Time, as unixUser, from, method string, lasts ti
 	h.message(at.Add(2*time.Millisecond), "USER_LOGIN", pid, as.uid, h.sessions, fmt.Sprintf(`op=login acct="%s" exe="/usr/sbin/sshd" hostname=%s addr=%s terminal=/dev/pts/0 res=success`, as.name, from, from))
 	h.w.estate.sensor.flow(at.Add(-900*time.Millisecond), flow{src: from, srcPort: port, dst: h.ip, dstPort: 22, sent: 9000 + h.rng.IntN(40000), got: 30000 + h.rng.IntN(200000), lasted: lasts})
 	bash := s.run(at.Add(90*time.Millisecond), "/usr/bin/bash")
-	s.task.pid, s.task.ppid, s.task.exe = bash.pid, pid, bash.exe
+	s.pid, s.ppid, s.exe = bash.pid, pid, bash.exe
 	return s
 }
 

@@ -118,11 +118,6 @@ func (p *proc) write(at time.Time, path string) {
 	p.tell(at, 11, f("TargetFilename", path), f("CreationUtcTime", p.h.utc(at)))
 }
 
-// remove deletes a file.
-func (p *proc) remove(at time.Time, path string) {
-	p.tell(at, 23, f("TargetFilename", path), f("Hashes", "SHA256="+strings.ToUpper(digest(path, 64))), f("IsExecutable", "false"), f("Archived", "true"))
-}
-
 // set sets a registry value.
 func (p *proc) set(at time.Time, key, value string) {
 	p.tell(at, 13, f("EventType", "SetValue"), f("TargetObject", key), f("Details", value))
@@ -133,11 +128,6 @@ func (p *proc) open(at time.Time, target *proc, rights, calls string) {
 	p.h.event(at, sysmonLog, 10, f("RuleName", "-"), f("UtcTime", p.h.utc(at)), f("SourceProcessGUID", p.guid), f("SourceProcessId", number(p.pid)), f("SourceThreadId", number(p.pid+8)),
 		f("SourceImage", p.image), f("TargetProcessGUID", target.guid), f("TargetProcessId", number(target.pid)), f("TargetImage", target.image), f("GrantedAccess", rights),
 		f("CallTrace", calls), f("SourceUser", p.as.full()), f("TargetUser", target.as.full()))
-}
-
-// pipe creates a named pipe.
-func (p *proc) pipe(at time.Time, name string) {
-	p.tell(at, 17, f("EventType", "CreatePipe"), f("PipeName", name))
 }
 
 // script is a block of PowerShell that ran in the process.

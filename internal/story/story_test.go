@@ -359,7 +359,7 @@ func TestTellIsDeterministic(t *testing.T) {
 
 // Whatever evidence says, a story is told, in bounds.
 func TestHostileCases(t *testing.T) {
-	nasty := []string{"", " ", "\x1b[2J\x07", "a\nb\r\nc", strings.Repeat("A", 100_000), "\xff\xfe", "‮txt.exe", `\\`, "/", ".", ":", "<script>alert(1)</script>", "%s%d%!", `corp\`, `\`}
+	nasty := []string{"", " ", "\x1b[2J\x07", "a\nb\r\nc", strings.Repeat("A", 100_000), "\xff\xfe", "\u202etxt.exe", `\\`, "/", ".", ":", "<script>alert(1)</script>", "%s%d%!", `corp\`, `\`}
 	acts := []model.Act{model.ActNone, model.ActProcessStart, model.ActLogon, model.ActLogonFailed, model.ActConnect, model.ActFileWrite, model.ActInject, model.ActProcessAccess,
 		model.ActScript, model.ActAPICall, model.ActAssumeRole, model.ActKeyIssued, model.ActObjectRead, model.ActMailAccess, model.ActTicket, model.ActServiceInstall, model.ActDNS, model.Act(250)}
 	types := []model.EntityType{model.Host, model.User, model.Process, model.File, model.IP, model.Session, model.AccessKey, model.IAMRole, model.Resource, model.Mailbox, model.App, "made up"}
