@@ -357,13 +357,21 @@ func (c *candidate) mild() bool {
 }
 
 // merge joins two candidates through the link from a member of one to a member of
-// the other. The raised one survives, else the older.
+// the other. The raised one survives, else the older, but where they share only the
+// place the graver.
 func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 	a, b = a.top(), b.top()
 	if a == b {
 		return a
 	}
-	if b.raised && !a.raised || a.raised == b.raised && b.n < a.n {
+	swap := b.n < a.n
+	switch {
+	case a.raised != b.raised:
+		swap = b.raised
+	case l.via.class == wide && a.score != b.score:
+		swap = b.score > a.score // what is only near by stands beside the graver
+	}
+	if swap {
 		a, b, from, to = b, a, to, from
 	}
 	members := append([]*meta(nil), b.metas...)

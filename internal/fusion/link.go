@@ -79,7 +79,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	l.bits = t.time + t.entity + t.fidelity + t.stage + t.background
 	// Harmless work that starts also goes on, at the same place and hands: its
 	// rate stands beside the background's, and what is shared does not count.
-	busy := t.time + t.fidelity + t.stage - math.Log2(clusterRate[m.level]+rule*ruleKinds)
+	busy := t.time + t.fidelity + t.stage - math.Log2(clusterRate[m.level]+rule*ruleKinds+habitRate*float64(b.fired))
 	l.gain = min(max(min(l.bits-linkLeast+1, busy), 0), gainMost)
 	t.cluster = min(l.gain-l.bits, 0)
 	l.terms = t

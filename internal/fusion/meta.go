@@ -73,8 +73,8 @@ func (e *Engine) describe(a *model.Alert) portrait {
 			}
 			trees = append(trees, root)
 			c := narrow
-			if known && e.mem.CommonAncestor(root, a.Time) {
-				c = shared // a service host or shell does many things that have nothing in common
+			if known && e.mem.CommonAncestor(root, a.Time) || name == "" {
+				c = shared // a service host or shell, or nobody knows what, does many things that have nothing in common
 			}
 			p.add(pivot{key: root, name: name, reason: model.SameProcessTree, class: c})
 			e.behind(p, key, a.Time)
@@ -175,7 +175,7 @@ func fileOf(a *model.Alert) (string, bool) {
 // stock says whether a file lies where an installation puts it, so that other
 // work uses it too.
 func stock(v string) bool {
-	for _, d := range []string{`\windows\`, `\program files`, ":/usr/", ":/bin/", ":/sbin/", ":/lib", ":/opt/"} {
+	for _, d := range []string{`\windows\`, "%systemroot%", "%windir%", `\program files`, ":/usr/", ":/bin/", ":/sbin/", ":/lib", ":/opt/"} {
 		if strings.Contains(v, d) && !strings.Contains(v, `\temp\`) {
 			return true
 		}

@@ -21,6 +21,9 @@ var (
 )
 
 const (
+	// habitRate is how often harmless work goes on to fire a rule, for each other hand
+	// that fired it here.
+	habitRate = 8.0
 	// priorHours is how many hours of evidence the priors weigh.
 	priorHours = 1.0
 	// priorEvents is how many alerts the prior of a level weighs: what other rules
@@ -281,7 +284,7 @@ func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int)
 	case wide:
 		return 1, n
 	case narrow:
-		return 1 / (64 + float64(e.mem.Kinds(v.key.Type))), n
+		return float64(1+n) / (64 + float64(e.mem.Kinds(v.key.Type)) + float64(n)), n
 	}
 	// What a good part of all actors carry binds none of them, even those that one
 	// campaign has taken in.
