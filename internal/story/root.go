@@ -23,6 +23,10 @@ type origin struct {
 // the start of the attack, and not a chance companion of what followed.
 const rootShare = 0.25
 
+// entryShare is the same for a thread that shows an entry from outside: a break-in
+// leaves less behind than what it led to.
+const entryShare = 0.05
+
 // A thread is what one actor did: deeds that grew out of the same process,
 // session or key, or were done as the same person.
 type thread struct {
@@ -166,7 +170,11 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 		}
 	}
 	for _, t := range all {
-		if t.first.time.Before(best.first.time) && t.gain >= rootShare*total {
+		need := rootShare
+		if _, ok := outsider(t.way()); ok && t.way().act == model.ActLogon {
+			need = entryShare
+		}
+		if t.first.time.Before(best.first.time) && t.gain >= need*total {
 			best = t
 			break
 		}
