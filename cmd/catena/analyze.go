@@ -66,7 +66,7 @@ func analyzeCommand() *cobra.Command {
 		Long: "Analyze reads files, folders and archives (\"-\" is standard input), finds out what they are by their content, and tells\n" +
 			"what attacks they show. Formats: " + strings.Join(formatNames(), ", ") + ".",
 		Example: "  catena analyze /var/log\n  catena analyze evidence.zip --rules ~/sigma/rules --format json --format html --out report\n  zcat export.json.gz | catena analyze -",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    somePaths,
 		RunE: func(c *cobra.Command, paths []string) error {
 			opt, err := ev.options(c)
 			if err != nil {
@@ -78,6 +78,9 @@ func analyzeCommand() *cobra.Command {
 			}
 			if opt.Until, err = timeFlag("until", until); err != nil {
 				return err
+			}
+			if !opt.Until.IsZero() && !opt.Until.After(opt.Since) {
+				return usageError{fmt.Errorf("--until %s: not after --since %s", until, since)}
 			}
 			writers, err := chooseWriters(formats, out)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -59,11 +60,20 @@ func run(ctx context.Context, args []string) int {
 	}
 }
 
+// commandOf names the command that args call, with its parents.
 func commandOf(root *cobra.Command, args []string) string {
 	if c, _, err := root.Find(args); err == nil && c != root {
-		return c.Name() + " "
+		return strings.TrimPrefix(c.CommandPath(), root.Name()+" ") + " "
 	}
 	return ""
+}
+
+// somePaths wants the names of what to read.
+func somePaths(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("at least one PATH is needed")
+	}
+	return nil
 }
 
 func newRoot() *cobra.Command {
@@ -80,9 +90,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().BoolP("quiet", "q", false, "no progress on standard error")
 	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), decodeCommand(), benchCommand(), schemaCommand(), versionCommand())
-	for _, c := range root.Commands() {
-		wrapArgs(c)
-	}
+	wrapArgs(root)
 	return root
 }
 

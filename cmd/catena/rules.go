@@ -20,7 +20,7 @@ func rulesCommand() *cobra.Command {
 func rulesCheckCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
-		Use: "check PATH...", Short: "Say which rules can be used, and why the others cannot", Args: cobra.MinimumNArgs(1),
+		Use: "check PATH...", Short: "Say which rules can be used, and why the others cannot", Args: somePaths,
 		RunE: func(c *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {
 				return usageError{fmt.Errorf("--format %q: want text or json", format)}

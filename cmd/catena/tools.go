@@ -17,7 +17,7 @@ import (
 func decodeCommand() *cobra.Command {
 	var ev evidenceFlags
 	c := &cobra.Command{
-		Use: "decode PATH...", Short: "Show what Catena makes of each record, as NDJSON", Args: cobra.MinimumNArgs(1),
+		Use: "decode PATH...", Short: "Show what Catena makes of each record, as NDJSON", Args: somePaths,
 		RunE: func(c *cobra.Command, paths []string) error {
 			opt, err := ev.options(c)
 			if err != nil {
@@ -45,7 +45,7 @@ func decodeCommand() *cobra.Command {
 func benchCommand() *cobra.Command {
 	var ev evidenceFlags
 	c := &cobra.Command{
-		Use: "bench PATH...", Short: "Measure a whole run over evidence, as JSON", Args: cobra.MinimumNArgs(1),
+		Use: "bench PATH...", Short: "Measure a whole run over evidence, as JSON", Args: somePaths,
 		RunE: func(c *cobra.Command, paths []string) error {
 			opt, err := ev.options(c)
 			if err != nil {
