@@ -193,9 +193,12 @@ func read(o *model.Observation) (reading, bool) {
 	case model.ActRemoteExec:
 		return reading{"T1021", knowledge.LateralMovement}, true
 	case model.ActLogon:
-		_, fromIP := o.Find(model.IP, model.Src)
+		ip, fromIP := o.Find(model.IP, model.Src)
 		_, fromHost := o.Find(model.Host, model.Src)
-		return reading{"T1078", knowledge.InitialAccess}, fromIP || fromHost
+		if a, err := netip.ParseAddr(ip.Value); err == nil && a.IsGlobalUnicast() && !a.IsPrivate() {
+			return reading{"T1078", knowledge.InitialAccess}, true
+		}
+		return reading{"T1021", knowledge.LateralMovement}, fromIP || fromHost
 	case model.ActExplicitCreds:
 		return reading{"T1078", knowledge.LateralMovement}, true
 	case model.ActAccountChange:
@@ -203,7 +206,10 @@ func read(o *model.Observation) (reading, bool) {
 	case model.ActKeyIssued:
 		return reading{"T1098.001", knowledge.Persistence}, true
 	case model.ActAssumeRole:
-		return reading{"T1550.001", knowledge.LateralMovement}, true
+		_, byRole := o.Find(model.IAMRole, model.Actor)
+		_, byUser := o.Find(model.User, model.Actor)
+		_, byService := o.Find(model.App, model.Actor) // the cloud itself, handing a machine its credentials
+		return reading{"T1550.001", knowledge.LateralMovement}, (byRole || byUser) && !byService
 	case model.ActLogCleared:
 		return reading{"T1685", knowledge.DefenseImpairment}, true
 	case model.ActObjectList:

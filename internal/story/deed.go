@@ -70,6 +70,7 @@ func collect(c Case, mem Memory) []*deed {
 			}
 		}
 	}
+	from := addresses(c)
 	for _, h := range walk(c, mem) {
 		o := h.Observation
 		if o == nil {
@@ -80,7 +81,7 @@ func collect(c Case, mem Memory) []*deed {
 			continue
 		}
 		r, ok := read(o)
-		if !ok {
+		if !ok || !from.own(o) {
 			continue
 		}
 		d := fromObservation(o, r, h, mem)
@@ -97,6 +98,27 @@ func collect(c Case, mem Memory) []*deed {
 		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.key(), b.key()))
 	})
 	return ds
+}
+
+// addresses are those that the core alerts' cloud calls came from.
+func addresses(c Case) addressSet {
+	set := addressSet{}
+	for _, a := range c.Core {
+		if ip, ok := a.Find(model.IP, model.Src); ok && a.Host == "" {
+			set[ip.Value] = true
+		}
+	}
+	return set
+}
+
+type addressSet map[string]bool
+
+// own says whether a call that memory adds is the attacker's: stolen credentials
+// go on being used by their owner, from where he always did. An act on a host, and
+// any when the alerts name no address, passes.
+func (s addressSet) own(o *model.Observation) bool {
+	ip, ok := o.Find(model.IP, model.Src)
+	return !ok || o.Host != "" || len(s) == 0 || s[ip.Value]
 }
 
 // levelWeight is what the first alert of a rule on a host is worth at least, in

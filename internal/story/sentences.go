@@ -63,6 +63,14 @@ func phrase(d *deed) string {
 			s += " from " + f
 		}
 		return s
+	case model.ActExplicitCreds:
+		s := fmt.Sprintf("%s used the credentials of %s%s", who, orSome(d.label(model.Target, model.User), "another account"), on)
+		if h := d.label(model.Dst, model.Host, model.IP); h != "" {
+			s += " against " + short(h)
+		}
+		return s
+	case model.ActRegistrySet:
+		return fmt.Sprintf("%s set %s%s", orSome(proc, who), orSome(quote(d.text), "a registry value"), on)
 	case model.ActServiceInstall:
 		return fmt.Sprintf("%s installed the service %s%s", who, orSome(quote(object), "unnamed"), on)
 	case model.ActTaskCreate:
