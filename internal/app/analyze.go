@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/catena-sec/catena/internal/clock"
@@ -60,7 +61,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 			alerts = append(alerts, d.Observe(s.obs)...)
 		}
 	}
-	alerts = append(alerts, a.within(ev.alerts)...)
+	alerts = append(fold(alerts), ev.alerts...)
 
 	// Every alert its intent; then alerts into incidents, and incidents into stories.
 	for _, al := range alerts {
@@ -87,6 +88,24 @@ type evidence struct {
 	clocks    clock.Estimator
 	events    int64
 	bytes     int64
+
+	bursts detect.Bursts
+	seen   map[string]struct{} // ids of the alerts taken
+}
+
+// take keeps an alert of another product: once, if it lies inside the wanted time,
+// and counted into its burst if it tells nothing new.
+func (ev *evidence) take(a *model.Alert, inside func(time.Time) bool) {
+	if _, ok := ev.seen[a.ID]; ok || !inside(a.Time) {
+		return
+	}
+	if ev.seen == nil {
+		ev.seen = map[string]struct{}{}
+	}
+	ev.seen[strings.Clone(a.ID)] = struct{}{}
+	if a := ev.bursts.Fold(a); a != nil {
+		ev.alerts = append(ev.alerts, a)
+	}
 }
 
 // scan walks the inputs, finds each input's format, and decodes and matches it.
@@ -99,7 +118,9 @@ func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 		begun[in] = true
 		ev.bytes += s.bytes
 		ev.sightings = append(ev.sightings, s.sightings...)
-		ev.alerts = append(ev.alerts, s.alerts...)
+		for _, al := range s.alerts {
+			ev.take(al, a.inside)
+		}
 		ev.clocks.Merge(s.clocks)
 		ev.events += s.events
 		in.Events += s.events
@@ -235,21 +256,10 @@ func (a *App) inside(t time.Time) bool {
 	return (a.opt.Since.IsZero() || !t.Before(a.opt.Since)) && (a.opt.Until.IsZero() || t.Before(a.opt.Until))
 }
 
-// within returns the alerts of other products that lie inside the wanted time,
-// each once, in order.
-func (a *App) within(alerts []*model.Alert) []*model.Alert {
-	seen := map[string]bool{}
-	out := slices.DeleteFunc(alerts, func(al *model.Alert) bool {
-		if seen[al.ID] || !a.inside(al.Time) {
-			return true
-		}
-		seen[al.ID] = true
-		return false
-	})
-	slices.SortStableFunc(out, func(x, y *model.Alert) int {
-		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.ID, y.ID))
-	})
-	return out
+// fold counts alerts that tell the same again and again into one each.
+func fold(alerts []*model.Alert) []*model.Alert {
+	var bursts detect.Bursts
+	return slices.DeleteFunc(alerts, func(a *model.Alert) bool { return bursts.Fold(a) == nil })
 }
 
 // tell turns the raised results into incidents, worst first.

@@ -191,6 +191,7 @@ func (w *worker) scan(j job) *scanned {
 	}
 	for i := range b.Alerts {
 		a := &b.Alerts[i]
+		w.detach(a)
 		out.alerts = append(out.alerts, a)
 		if out.first.IsZero() || a.Time.Before(out.first) {
 			out.first = a.Time
@@ -249,6 +250,25 @@ func flow(ev *model.Event) (clock.Flow, bool) {
 		return clock.Flow{}, false
 	}
 	return clock.Flow{From: from + ":" + fromPort, To: to + ":" + toPort}, true
+}
+
+// detach copies out of its batch what an alert of another product says, so that it
+// does not keep the whole chunk.
+func (w *worker) detach(a *model.Alert) {
+	a.ID = strings.Clone(a.ID)
+	a.Rule = model.RuleInfo{ID: w.intern(a.Rule.ID), Title: w.intern(a.Rule.Title), Level: a.Rule.Level, Source: w.intern(a.Rule.Source)}
+	a.Product, a.Host, a.Code = w.intern(a.Product), w.intern(a.Host), w.intern(a.Code)
+	for i, e := range a.Entities {
+		a.Entities[i] = model.Entity{Type: e.Type, Value: w.intern(e.Value), Role: e.Role, Name: w.intern(e.Name), Alt: w.intern(e.Alt)}
+	}
+	for _, list := range [][]string{a.Tags, a.Techniques, a.Tactics} {
+		for i, s := range list {
+			list[i] = w.intern(s)
+		}
+	}
+	for k, v := range a.Raw {
+		a.Raw[k] = w.intern(v)
+	}
 }
 
 // textFields are the fields that say what was run, asked or written, the most
