@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -82,6 +83,30 @@ func TestAITRowsBecomeAlertsWithoutTheirLabels(t *testing.T) {
 	}
 	if len(ids) != 3 {
 		t.Errorf("ids are not distinct: %v", ids)
+	}
+}
+
+// TestSecurityAlertRows: an exported SecurityAlert table needs no decoder of its own.
+func TestSecurityAlertRows(t *testing.T) {
+	d := CSV(Options{Names: model.NewNames(), Mappings: shippedMappings(t)})
+	const in = ",TenantId,StartTimeUtc,SystemAlertId,ProviderName,AlertType,AlertName,Severity,ExtendedProperties,Entities,CompromisedEntity\n" +
+		`0,t,2024-05-01 10:00:00,a1,Detection,Suspicious account added,Suspicious account added,High,"{""Client IP Address"": ""IP Address: 203.0.113.9""}",` +
+		`"[{""$id"": ""3"",` + "\n" + `""HostName"": ""VM1"", ""Type"": ""host""}, {""Name"": ""Eve"", ""NTDomain"": ""VM1"", ""Host"": {""$ref"": ""3""}, ""Type"": ""account""}]",VM1` + "\n" +
+		"1,t,2024-05-01 10:00:05,a2,Detection,X_Y,Something,Odd,,,\n"
+	b, bad := decodeAll(t, d, "alerts.csv", []byte(in))
+	if len(b.Alerts) != 2 || len(bad) != 0 {
+		t.Fatalf("%d alerts, errors %v", len(b.Alerts), bad)
+	}
+	a := b.Alerts[0]
+	if a.Format != "azure-security-alert" || a.Severity != model.High || a.Time.Format("15:04:05") != "10:00:00" || len(a.Techniques) != 1 || a.Techniques[0] != "T1098" {
+		t.Errorf("%+v", a)
+	}
+	want := []string{"host/subject vm1", `user/subject vm1\eve`, "ip/src 203.0.113.9"}
+	if got := entityLines(a.Entities); !slices.Equal(got, want) {
+		t.Errorf("entities %v, want %v", got, want)
+	}
+	if a = b.Alerts[1]; a.Severity != model.Medium || a.Rule.ID != "X_Y" || a.Entities == nil || len(a.Entities) != 0 {
+		t.Errorf("%+v", a)
 	}
 }
 

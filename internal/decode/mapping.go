@@ -792,7 +792,7 @@ func (r *row) alert(e *model.Event) model.Alert {
 		Format:    e.Format,
 		Subsystem: r.subsystem,
 		Severity:  r.sevDefault,
-		Entities:  e.Entities,
+		Entities:  append([]model.Entity{}, e.Entities...), // a list even if empty
 		Host:      e.Host,
 		Act:       r.act,
 		Raw:       map[string]string{},
@@ -893,7 +893,8 @@ func (c *caseRule) holds(value, lower string) bool {
 	return slices.Contains(c.exact, lower)
 }
 
-// findEntities makes the row's entities, canonical as model.Entity says.
+// findEntities makes the row's entities, canonical as model.Entity says, each once
+// a role: several fields may name the same thing.
 func (r *row) findEntities() []model.Entity {
 	var out []model.Entity
 	for _, rule := range r.entities {
@@ -902,7 +903,7 @@ func (r *row) findEntities() []model.Entity {
 			continue
 		}
 		host := linuxHost(strings.TrimSpace(r.get(rule.host)))
-		if e, ok := mappedEntity(rule, value, host); ok {
+		if e, ok := mappedEntity(rule, value, host); ok && !slices.Contains(out, e) {
 			out = append(out, e)
 		}
 	}
