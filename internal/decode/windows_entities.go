@@ -327,7 +327,7 @@ func (w *winEntities) other(e *model.Event, act model.Act, id int) {
 		header()
 		if u := field(v.text(model.FContextInfo), "User = "); u != "" {
 			w.account(model.Actor, u)
-		} else if u := field(v.text(model.FMessage), "UserId="); u != "" {
+		} else if u := classicUser(e.Slots); u != "" {
 			w.account(model.Actor, u)
 		} else {
 			w.headerUser(sid)
@@ -348,6 +348,19 @@ func (w *winEntities) other(e *model.Event, act model.Act, id int) {
 			w.ip(model.Src, addr)
 		}
 	}
+}
+
+// classicUser returns the account of an event of the classic PowerShell log, which
+// stands in its message and in one of its unnamed texts.
+func classicUser(slots []model.Slot) string {
+	for i := range slots {
+		if f := slots[i].Field; f == model.FMessage || f == model.FData {
+			if u := field(slots[i].Text, "UserId="); u != "" {
+				return u
+			}
+		}
+	}
+	return ""
 }
 
 // wordyLogon reads the logons of terminal services, OpenSSH and SQL Server.

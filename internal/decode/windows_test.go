@@ -160,6 +160,7 @@ func TestWindowsActs(t *testing.T) {
 		{"Microsoft-Windows-PowerShell/Operational", 4104, `"ScriptBlockText":"x","UserID":"S-1-5-21-1-2-3-1104","ExecutionProcessID":77,"AccountName":"bob","Domain":"CORP"`,
 			model.ActScript, "ps_script", nil, []string{"process/actor dc1.corp.example:77", who}},
 		{"Windows PowerShell", 400, `"Message":"Engine state is changed\n\tUserId=CORP\\bob\n"`, model.ActScript, "ps_classic_start", nil, []string{`user/actor corp\bob`}},
+		{"Windows PowerShell", 800, `"Data":["x","\tDetailTotal=1\r\n\tUserId=CORP\\bob\r\n\tHostName=h","y"]`, model.ActScript, "ps_classic_script", nil, []string{`user/actor corp\bob`}},
 		{"Microsoft-Windows-TerminalServices-LocalSessionManager/Operational", 21, `"User":"CORP\\bob","Address":"10.0.0.8"`, model.ActLogon, "", nil, []string{`user/target corp\bob`, "ip/src 10.0.0.8"}},
 		{"Microsoft-Windows-Sysmon/Operational", 8, `"SourceProcessGuid":"{00000000-0000-0000-0000-000000000000}","SourceProcessId":"5","SourceImage":"C:\\a.exe","TargetProcessGuid":"{AA000000-0000-0000-0000-000000000002}","TargetProcessId":"6","TargetImage":"C:\\b.exe","SourceUser":"NT AUTHORITY\\SYSTEM"`,
 			model.ActInject, "create_remote_thread", nil, []string{`process/actor dc1.corp.example:5 (C:\a.exe)`, `process/target aa000000-0000-0000-0000-000000000002 (C:\b.exe) [dc1.corp.example:6]`, `user/actor dc1.corp.example\system`}},
