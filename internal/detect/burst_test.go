@@ -43,6 +43,16 @@ func TestBursts(t *testing.T) {
 	f("after a silence", 2, burstAlert(1, 0, "r", "h"), burstAlert(2, 6*time.Minute, "r", "h"))
 	f("another rule", 2, burstAlert(1, 0, "r", "h"), burstAlert(2, 0, "s", "h"))
 	f("another host", 2, burstAlert(1, 0, "r", "h"), burstAlert(2, 0, "r", "i"))
+	objects := make([]*model.Alert, 100)
+	for i := range objects {
+		objects[i] = burstAlert(i, time.Duration(i)*time.Second, "r", "h")
+		objects[i].Entities = append(objects[i].Entities, model.Entity{Type: model.Resource, Value: fmt.Sprint("object", i), Role: model.Target})
+	}
+	last := objects[burstsApart]
+	f("one object after the other", burstsApart+1, objects...)
+	if len(last.Entities) != burstEntities || last.Count != len(objects)-burstsApart {
+		t.Errorf("the burst counts %d and lists %d entities", last.Count, len(last.Entities))
+	}
 	var long []*model.Alert
 	for i := range 120 {
 		long = append(long, burstAlert(i, time.Duration(i)*time.Minute, "r", "h"))
