@@ -88,9 +88,28 @@ type evidence struct {
 	clocks    clock.Estimator
 	events    int64
 	bytes     int64
+	dropped   int64 // acts left out to bound memory
 
 	bursts detect.Bursts
 	seen   map[string]struct{} // ids of the alerts taken
+}
+
+// maxActs is how many acts one run keeps; they take half a kilobyte each, and
+// memory between them holds a quarter as many. Beyond it only acts that a rule
+// matched are kept, up to as many again: a few megabytes can unpack to more log
+// than any machine holds.
+const maxActs = 4_000_000
+
+// keep takes over the acts of one chunk, within bounds. Chunks come in the order
+// of the evidence, so that what is left out does not depend on the workers.
+func (ev *evidence) keep(acts []sighting, most int) {
+	for _, s := range acts {
+		if n := len(ev.sightings); n < most || len(s.rules) > 0 && n < 2*most {
+			ev.sightings = append(ev.sightings, s)
+		} else {
+			ev.dropped++
+		}
+	}
 }
 
 // take keeps an alert of another product: once, if it lies inside the wanted time,
@@ -117,7 +136,7 @@ func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 		in := s.input
 		begun[in] = true
 		ev.bytes += s.bytes
-		ev.sightings = append(ev.sightings, s.sightings...)
+		ev.keep(s.sightings, a.maxActs)
 		for _, al := range s.alerts {
 			ev.take(al, a.inside)
 		}
@@ -402,6 +421,9 @@ func (a *App) notes(ev *evidence, c *clock.Correction) []string {
 		out = append(out, fmt.Sprintf("%d rules could not be used; the first: %s", n, a.refused[0]))
 	}
 	out = append(out, assumed(ev.inputs)...)
+	if ev.dropped > 0 {
+		out = append(out, fmt.Sprintf("The evidence holds more than one run keeps: %d acts after the first %d were left out. Analyse it in parts.", ev.dropped, a.maxActs))
+	}
 	if ev.events == 0 {
 		out = append(out, "No event could be read, so this says nothing about whether there was an attack.")
 	}

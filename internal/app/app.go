@@ -51,6 +51,7 @@ type App struct {
 	rules    []*sigma.Rule
 	refused  []Refusal
 	names    *model.Names
+	maxActs  int // see maxActs
 }
 
 // New loads rules and mappings. A rule that cannot be used is no error: Refused
@@ -59,7 +60,7 @@ func New(o Options) (*App, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	a := &App{opt: o, names: model.NewNames()}
+	a := &App{opt: o, names: model.NewNames(), maxActs: maxActs}
 	mappings, err := loadMappings(o.Mappings)
 	if err != nil {
 		return nil, err

@@ -450,3 +450,28 @@ func TestOrdered(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// What a run keeps is bounded: first acts that no rule matched go, then all, and
+// the report says so.
+func TestMaxActs(t *testing.T) {
+	folder(t, file{"auth.log", guessing(20)}, file{"sysmon.json", dumping()})
+	for _, c := range []struct {
+		max            int
+		dropped, found bool // something was left out; alerts of sysmon.json are found
+	}{{1000, false, true}, {10, true, true}, {1, true, false}} {
+		a, err := New(Options{AllAlerts: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.maxActs = c.max
+		r, err := a.Analyze(t.Context(), []string{"."})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := slices.ContainsFunc(r.Notes, func(s string) bool { return strings.Contains(s, "more than one run keeps") })
+		found := slices.ContainsFunc(r.Alerts, func(al model.Alert) bool { return al.Evidence[0].Input == "sysmon.json" })
+		if said != c.dropped || found != c.found || r.Totals.Events != 28 {
+			t.Errorf("%d: said %v, found %v, %+v", c.max, said, found, r.Totals)
+		}
+	}
+}
