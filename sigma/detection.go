@@ -367,22 +367,40 @@ func encode(modifier, s string) []pattern {
 func (d *document) placeholders(s string) bool {
 	found := false
 	for {
-		_, rest, ok := strings.Cut(s, "%")
+		_, name, rest, ok := cutPlaceholder(s)
 		if !ok {
 			return found
 		}
-		name, after, ok := strings.Cut(rest, "%")
-		if !ok {
-			return found
+		found = true
+		if !slices.Contains(d.rule.Placeholders, name) {
+			d.rule.Placeholders = append(d.rule.Placeholders, name)
 		}
-		if name != "" && len(name) <= 128 && !strings.ContainsAny(name, " \\/") {
-			found = true
-			if !slices.Contains(d.rule.Placeholders, name) {
-				d.rule.Placeholders = append(d.rule.Placeholders, name)
-			}
-		}
-		s = after
+		s = rest
 	}
+}
+
+// cutPlaceholder splits s at its first %name%.
+func cutPlaceholder(s string) (before, name, after string, ok bool) {
+	for at := 0; ; {
+		i := strings.IndexByte(s[at:], '%')
+		if i < 0 {
+			return s, "", "", false
+		}
+		i += at
+		end := strings.IndexByte(s[i+1:], '%')
+		if end < 0 {
+			return s, "", "", false
+		}
+		if name = s[i+1 : i+1+end]; isPlaceholder(name) {
+			return s[:i], name, s[i+end+2:], true
+		}
+		at = i + 1
+	}
+}
+
+// isPlaceholder reports whether text between percent signs names a placeholder.
+func isPlaceholder(name string) bool {
+	return name != "" && len(name) <= 128 && !strings.ContainsAny(name, ` \/`)
 }
 
 // yamlInteger returns a whole number's decimal digits.

@@ -40,7 +40,7 @@ detection:
 		t.Fatal(rules, err)
 	}
 	r := *rules[0]
-	r.cond, r.selections = nil, nil
+	r.cond, r.selections, r.source = nil, nil, nil
 	want := Rule{
 		ID: "11111111-2222-3333-4444-555555555555", Name: "a_name", Title: "A title", Status: "test", Level: "high",
 		Description: "What it finds.\n---not a marker, as it is indented\n", Author: "Someone",
@@ -82,8 +82,8 @@ func TestParseSeveralDocuments(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	for i, want := range []string{
-		"f.yml:9: correlation: correlation rules are not supported here",
-		"f.yml:13: filter: filters are not supported here",
+		"f.yml:10: correlation.timespan: the correlation has no timespan",
+		"f.yml:12: logsource: the rule has no log source",
 		`f.yml:19: s.F|bogus: unknown modifier "bogus"`,
 	} {
 		if got[i+1] != want {

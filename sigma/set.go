@@ -8,14 +8,21 @@ import (
 // A Set is many rules compiled into one plan. It does not change and may be
 // shared by goroutines, each with a Matcher of its own.
 type Set struct {
-	rules  []*Rule
-	fields []string
-	plans  []*plan
+	rules   []*Rule
+	conds   []*expr   // by rule: its condition and those of its filters; nil for a correlation
+	filters [][]*Rule // by rule
+	fields  []string
+	plans   []*plan
+
+	links  []*link // the correlations
+	uses   [][]use // by rule: the correlations that look at its matches
+	silent []bool  // by rule: it does not alert by itself
 }
 
-// Compile compiles rules. Those that cannot be evaluated are refused, the error
-// joining an *Error for each (see Errors), and the Set holds the others in the
-// order given.
+// Compile compiles rules: filters are put on the rules that they are for, and
+// correlations find the rules that they refer to. Those that cannot be evaluated
+// are refused, the error joining an *Error for each (see Errors), and the Set
+// holds the other detection rules and correlations in the order given.
 func Compile(rules []*Rule) (*Set, error) {
 	s := &Set{}
 	var errs []*Error
@@ -29,15 +36,31 @@ func Compile(rules []*Rule) (*Set, error) {
 		}
 		return id
 	}
+	var filters []*Rule
+	for _, r := range rules {
+		switch {
+		case len(r.Placeholders) > 0:
+			errs = append(errs, refusal(r.File, r.Line, "detection", "placeholder %s is not resolved: it needs a pipeline", "%"+strings.Join(r.Placeholders, "%, %")+"%"))
+		case r.cond == nil && r.Correlation == nil:
+			errs = append(errs, refusal(r.File, r.Line, "", "the rule was not made by Parse"))
+		case r.Filter != nil:
+			filters = append(filters, r)
+		default:
+			s.rules = append(s.rules, r)
+			s.conds = append(s.conds, r.cond)
+		}
+	}
+	s.filters = make([][]*Rule, len(s.rules))
+	names := newResolver(s)
+	for _, f := range filters {
+		errs = append(errs, names.narrow(f)...)
+	}
+	errs = append(errs, names.correlate()...)
+
 	planners := map[LogSource]*planner{}
 	var order []*planner
-	for _, r := range rules {
-		if len(r.Placeholders) > 0 {
-			errs = append(errs, refusal(r.File, r.Line, "detection", "placeholder %s is not resolved: it needs a pipeline", "%"+strings.Join(r.Placeholders, "%, %")+"%"))
-			continue
-		}
-		if r.cond == nil {
-			errs = append(errs, refusal(r.File, r.Line, "", "the rule was not made by Parse"))
+	for i, r := range s.rules {
+		if !r.detects() {
 			continue
 		}
 		src := r.LogSource.fold()
@@ -47,8 +70,7 @@ func Compile(rules []*Rule) (*Set, error) {
 			planners[src] = b
 			order = append(order, b)
 		}
-		b.add(len(s.rules), r.cond)
-		s.rules = append(s.rules, r)
+		b.add(i, s.conds[i])
 	}
 	for _, b := range order {
 		s.plans = append(s.plans, b.finish())
@@ -56,7 +78,8 @@ func Compile(rules []*Rule) (*Set, error) {
 	return s, join(errs)
 }
 
-// Rules returns the rules of the set; Match's indices are places in it.
+// Rules returns the detection rules and correlations of the set; the indices of
+// Matcher.Match and of Match.Rule are places in it.
 func (s *Set) Rules() []*Rule { return s.rules }
 
 // Fields returns the names of the fields that rules look at. A field's place in
@@ -75,9 +98,17 @@ func (s *Set) plansFor(src LogSource) []int32 {
 	return out
 }
 
-// Applies reports whether a rule looks at events of a log source.
+// Generates reports whether a match of a rule is an alert of its own. It is not
+// if correlations refer to the rule and none of them says "generate: true".
+func (s *Set) Generates(rule int) bool { return !s.silent[rule] }
+
+// Correlated reports whether a Correlator wants to see the matches of a rule.
+func (s *Set) Correlated(rule int) bool { return len(s.uses[rule]) > 0 }
+
+// Applies reports whether a rule looks at events of a log source; correlations
+// look at none.
 func (s *Set) Applies(rule int, src LogSource) bool {
-	return covers(s.rules[rule].LogSource.fold(), src.fold())
+	return s.rules[rule].detects() && covers(s.rules[rule].LogSource.fold(), src.fold())
 }
 
 // A Reason is what one selection of a rule found in an event.
@@ -96,15 +127,25 @@ type TestReason struct {
 
 // Explain tells how a rule comes out on an event: for every selection whether it
 // held and, of its tests, those that held if it did and those that failed if it
-// did not. It is slow, and meant to be read by people.
+// did not, and so on for the filters of the rule. It is slow, and meant to be read
+// by people. A correlation holds on no single event.
 func (s *Set) Explain(rule int, event []Field) (held bool, reasons []Reason) {
 	r := s.rules[rule]
-	for _, sel := range r.selections {
-		reason := Reason{Selection: sel.name, Held: sel.matchEvent(event)}
-		reason.collect(sel, event, false)
-		reasons = append(reasons, reason)
+	if !r.detects() {
+		return false, nil
 	}
-	return r.cond.matchEvent(event), reasons
+	explain := func(r *Rule, of string) {
+		for _, sel := range r.selections {
+			reason := Reason{Selection: of + sel.name, Held: sel.matchEvent(event)}
+			reason.collect(sel, event, false)
+			reasons = append(reasons, reason)
+		}
+	}
+	explain(r, "")
+	for _, f := range s.filters[rule] {
+		explain(f, "filter "+quote(f.Title)+": ")
+	}
+	return s.conds[rule].matchEvent(event), reasons
 }
 
 const maxReasons = 64
@@ -137,8 +178,8 @@ func (r *Reason) collect(e *expr, event []Field, negated bool) {
 // matchSlow evaluates every rule that applies by its plain meaning.
 func (s *Set) matchSlow(src LogSource, event []Field) []int {
 	var out []int
-	for i, r := range s.rules {
-		if s.Applies(i, src) && r.cond.matchEvent(event) {
+	for i := range s.rules {
+		if s.Applies(i, src) && s.conds[i].matchEvent(event) {
 			out = append(out, i)
 		}
 	}
