@@ -83,7 +83,7 @@ func TestWindowsItems(t *testing.T) {
 // More sources than are remembered, refused once each, and as many refusals of
 // one: both stay bounded.
 func TestFlood(t *testing.T) {
-	const n = 4 * MaxKeys
+	const n = 5 * MaxKeys / 2 // half of them sources of their own
 	ds := []Detector{NewSpray(), NewBruteForce(), NewGuessed()}
 	o := try(0, 0, model.ActLogonFailed, "root", "")
 	for i := range n {
