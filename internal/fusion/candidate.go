@@ -2,6 +2,7 @@ package fusion
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"time"
 
@@ -11,30 +12,26 @@ import (
 // A candidate is a campaign that is suspected: one meta or several. Once its score
 // reaches the threshold it is an incident.
 type candidate struct {
-	n        int // order of birth
-	seed     *meta
-	metas    []*meta
-	into     *candidate // what it was merged into
-	gone     bool
-	raised   bool
-	direct   bool // raised by one alert
-	first    time.Time
-	last     time.Time
-	raw      float64
-	score    float64
-	judged   float64 // score when it was last held against others
-	aliases  []string
-	tactics  map[string]bool
-	late     bool // holds a tactic from late in an attack
-	subjects map[model.EntityKey]int
+	n       int // order of birth
+	seed    *meta
+	metas   []*meta
+	into    *candidate // what it was merged into
+	gone    bool
+	raised  bool
+	direct  bool // raised by one alert
+	first   time.Time
+	last    time.Time
+	raw     float64
+	score   float64
+	judged  float64 // score when it was last held against others
+	aliases []string
+	tactics []string
+	late    bool // holds a tactic from late in an attack
+	// What follows is made with the second meta, since most candidates stay alone.
+	subjects map[model.EntityKey]bool
 	groups   map[groupKey]int
-	// Its share of the rates, to be left out of them.
-	rules    map[ruleAt]int
-	levels   map[levelAt]int
-	kinds    map[levelAt]int
-	own      map[doing]int
-	carriers map[model.EntityKey]int
-	who      map[who]bool
+	share    map[cell]int              // of the rates, to be left out of them
+	hands    int                       // principals
 	lastOf   map[model.EntityKey]*meta // last meta that carries an entity
 	ended    bool                      // waits to count in its actor's history
 	spawn    float64                   // highest score
@@ -57,91 +54,110 @@ func (c *candidate) top() *candidate {
 	return c
 }
 
-func (c *candidate) carriersOf(k model.EntityKey) int { return c.carriers[k] }
-func (c *candidate) principals() int                  { return len(c.who) }
+// shareOf returns how much of what a cell counts is c's own.
+func (c *candidate) shareOf(x cell) int {
+	if c.share != nil {
+		return c.share[x]
+	}
+	n := 0
+	for _, m := range c.metas { // one at most
+		for _, y := range m.counts() {
+			if x == y && y != nil {
+				n++
+			}
+		}
+		for i := range m.carries {
+			if m.carries[i] && m.cells.carriers[i] == x {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// principals returns how many hands c holds, places how many subjects.
+func (c *candidate) principals() int { return max(c.hands, min(len(c.metas), 1)) }
+func (c *candidate) places() int     { return max(len(c.subjects), min(len(c.metas), 1)) }
 
 // lastWith returns the last meta of c that carries k.
 func (c *candidate) lastWith(k model.EntityKey) *meta {
 	if c.lastOf != nil {
 		return c.lastOf[k]
 	}
-	for i := len(c.metas) - 1; i >= 0; i-- {
-		if c.metas[i].has(k) {
-			return c.metas[i]
+	for _, m := range c.metas { // one at most
+		if m.has(k) {
+			return m
 		}
 	}
 	return nil
 }
 
-// count takes m into the tables of c; they are made with the second meta, since
-// most candidates stay alone.
-func (c *candidate) count(m *meta) {
-	if len(c.metas) == 0 {
-		c.metas = append(c.metas, m)
-		c.tally(m)
+// open makes the tables of c, if it has none.
+func (c *candidate) open() {
+	if c.share != nil {
 		return
 	}
-	if c.lastOf == nil {
-		c.lastOf = map[model.EntityKey]*meta{}
-		for _, x := range c.metas {
-			c.remember(x)
-		}
+	c.subjects, c.groups, c.share = map[model.EntityKey]bool{}, map[groupKey]int{}, map[cell]int{}
+	c.lastOf = map[model.EntityKey]*meta{}
+	for _, m := range c.metas {
+		c.once(m, m.full)
+		c.tally(m)
 	}
-	c.metas = append(c.metas, m)
-	c.remember(m)
-	c.tally(m)
 }
 
-func (c *candidate) remember(m *meta) {
+// count takes m into c.
+func (c *candidate) count(m *meta) {
+	c.metas = append(c.metas, m)
+	for _, t := range m.alerts[0].Tactics {
+		if !slices.Contains(c.tactics, t) && len(c.tactics) < maxTactics {
+			c.tactics = append(c.tactics, t)
+		}
+		c.late = c.late || lateTactic(t)
+	}
+	if c.share != nil {
+		c.tally(m)
+	}
+	c.extend(m)
+}
+
+// maxTactics bounds the tactics of a campaign: more than there are says nothing.
+const maxTactics = 32
+
+// tally takes m into the tables of c.
+func (c *candidate) tally(m *meta) {
+	if x := m.cells; x != nil {
+		// A rule that fires here again and again for no one in particular is how
+		// things are, whether or not a campaign has taken it in.
+		if m.acts || c.share[x.rule] < maxQuarantine {
+			for _, y := range m.counts() {
+				if y != nil {
+					c.share[y]++
+				}
+			}
+		}
+		if c.share[x.who] == 0 {
+			c.hands++
+		}
+		c.share[x.who]++
+		for i := range m.carries {
+			if m.carries[i] {
+				c.share[x.carriers[i]]++
+			}
+		}
+	}
 	for i := range m.pivots {
 		k := m.pivots[i].key
 		if o := c.lastOf[k]; o == nil || m.first.After(o.first) {
 			c.lastOf[k] = m
 		}
 	}
-}
-
-func (c *candidate) tally(m *meta) {
-	if c.tactics == nil {
-		c.tactics, c.subjects, c.groups = map[string]bool{}, map[model.EntityKey]int{}, map[groupKey]int{}
-		c.rules, c.levels, c.kinds = map[ruleAt]int{}, map[levelAt]int{}, map[levelAt]int{}
-		c.own, c.carriers, c.who = map[doing]int{}, map[model.EntityKey]int{}, map[who]bool{}
-	}
-	ra, la := ruleAt{m.rule(), m.subject}, levelAt{m.level, m.subject}
-	if m.novel {
-		c.kinds[la]++
-	}
-	// A rule that fires here again and again for no one in particular is how things
-	// are, whether or not a campaign has taken it in.
-	if m.fresh && (m.acted() || c.rules[ra] < maxQuarantine) {
-		c.rules[ra]++
-		c.levels[la]++
-		if m.acted() {
-			c.own[doing{ra.rule, 0, m.subject, m.principal}]++
-			c.own[doing{"", m.level, m.subject, m.principal}]++
-			if m.novel {
-				c.own[doing{"new", m.level, m.subject, m.principal}]++
-			}
-		}
-	}
-	c.who[who{m.subject, m.principal}] = true
-	for i := range m.pivots {
-		if i < len(m.carries) && m.carries[i] {
-			c.carriers[m.pivots[i].key]++
-		}
-	}
-	c.subjects[m.subject]++
+	c.subjects[m.subject] = true
 	c.groups[groupKey{m.subject, m.rule(), true}]++
 	c.groups[actOf(m)]++
-	for _, t := range m.alerts[0].Tactics {
-		c.tactics[t] = true
-		c.late = c.late || lateTactic(t)
-	}
 	if m.gain > 0 { // what says nothing makes nothing else say less
 		c.groups[groupKey{word: m.rule(), rule: true}]++
 		c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]++
 	}
-	c.extend(m)
 }
 
 func (c *candidate) extend(m *meta) {
@@ -235,6 +251,9 @@ func (c *candidate) breadth() float64 {
 // attach makes m a member of c through a link to parent, nil for the seed.
 func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 	m.cand, m.parent = c, parent
+	if parent != nil {
+		c.open()
+	}
 	m.rep = c.groups[groupKey{m.subject, m.rule(), true}] + 1
 	if parent != nil {
 		m.via, m.bits, m.terms, m.others = l.via, l.bits, l.terms, l.others
@@ -246,7 +265,7 @@ func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 	} else {
 		b := e.rates.of(m, nil)
 		m.full = min(seedBits[m.level], max(0, seedBits[m.level]-2*math.Log2(1+float64(b.fired))))
-		m.gain = c.once(m, m.full)
+		m.gain = m.full
 	}
 	if c.seed == nil {
 		c.seed = m
@@ -382,11 +401,12 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 	if b.raised && e.live {
 		e.changes = append(e.changes, Change{Incident: b.id(), Kind: Merged, Alert: to.alerts[0].ID, Into: a.id()})
 	}
+	a.open()
 	a.aliases = append(append(a.aliases, b.id()), b.aliases...)
 	e.reroot(a, to, from, l)
 	for _, m := range members {
 		m.cand = a
-		m.beside = m.beside || beside && m.acted()
+		m.beside = m.beside || beside && m.acts
 		m.rep = a.groups[groupKey{m.subject, m.rule(), true}] + 1
 		if m.gain = a.worth(m, a.once(m, m.full)); m.beside {
 			m.gain = 0

@@ -78,7 +78,7 @@ func (m *meta) takes(a *model.Alert, p *portrait) bool {
 }
 
 func newMeta(a *model.Alert, p portrait) *meta {
-	m := &meta{portrait: p, first: a.Time, last: a.Time, level: level(a)}
+	m := &meta{portrait: p, first: a.Time, last: a.Time, level: level(a), acts: p.acted()}
 	m.absorb(a)
 	return m
 }

@@ -2,6 +2,7 @@ package fusion
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"time"
 
@@ -41,7 +42,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	if dt < 0 {
 		dt = max(o.first.Sub(m.last), 0)
 	}
-	rate := rho(dt, len(c.subjects))
+	rate := rho(dt, c.places())
 	share := .5
 	if m.subject != o.subject {
 		share = .4
@@ -51,8 +52,8 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	if personal(v) && m.subject == o.subject && m.subject.Type == model.Host {
 		// On one machine its few users say little, and nothing at all beside two
 		// programs that are known: that is the place once more.
-		p = max(p, 1/float64(1+e.rates.people[m.subject]))
-		if p > hubShare || m.acted() && o.acted() {
+		p = max(p, 1/float64(1+m.cells.place.people))
+		if p > hubShare || m.acts && o.acts {
 			w := *v
 			v, w.class, p = &w, wide, 1
 		}
@@ -95,7 +96,7 @@ func stage(m *meta, c *candidate) float64 {
 	}
 	fresh, early := false, true
 	for _, t := range tactics {
-		fresh = fresh || !c.tactics[t]
+		fresh = fresh || !slices.Contains(c.tactics, t)
 		early = early && earlyTactic(t)
 	}
 	if early && c.late {
@@ -459,10 +460,7 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 			strong++
 		}
 	}
-	hours := priorHours
-	if x := e.rates.watched[to.subject]; x != nil {
-		hours += x.hours
-	}
+	hours := priorHours + e.rates.cellsOf(to).place.watch.hours
 	rate := (math.Exp2(-(weaker-3)/3)/24*priorHours + float64(strong)) / hours
 	var p float64
 	others := 0
@@ -472,7 +470,7 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 		}
 	}
 	l := link{via: *v, others: others}
-	l.terms.time = math.Log2(rho(dt, len(c.subjects)) * .6)
+	l.terms.time = math.Log2(rho(dt, c.places()) * .6)
 	l.terms.background = -math.Log2(rate)
 	l.bits = l.terms.time + l.terms.background
 	need := joinBits

@@ -204,8 +204,10 @@ type meta struct {
 	level   int
 	fan     bool
 	gone    bool
+	acts    bool   // its principal is an actor of its own
 	fresh   bool   // the first of its occurrence to be counted in the rates
 	novel   bool   // the first of its rule at its place to be counted there
+	cells   *cells // where the rates count it
 	carries []bool // by pivot: the first of its principal to carry it
 
 	cand   *candidate
@@ -224,19 +226,22 @@ func (m *meta) rule() string { return m.alerts[0].Rule.ID }
 
 // aside says whether a link of that class leaves m beside a campaign and not in
 // it: mild work of a hand of its own that shares only the place.
-func (m *meta) aside(c class) bool { return c == wide && m.level < 3 && m.acted() }
+func (m *meta) aside(c class) bool { return c == wide && m.level < 3 && m.acts }
 
 func (m *meta) unlink() {
 	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep, m.beside = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0, false
 }
 
-func (m *meta) has(k model.EntityKey) bool {
+func (m *meta) has(k model.EntityKey) bool { return m.at(k) >= 0 }
+
+// at returns which pivot of m is k, -1 if none.
+func (m *meta) at(k model.EntityKey) int {
 	for i := range m.pivots {
 		if m.pivots[i].key == k {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // level maps a severity to 0 (informational) to 4 (critical).

@@ -47,29 +47,53 @@ const (
 	hubShare    = .25
 )
 
+// A cell counts one thing. Whoever counts holds on to it, so that asking costs no
+// look-up, and says by it what his own share is.
+type cell = *int
+
+// cells are where one alert counts: at its place and, if an actor of its own is
+// behind it, in what that actor did there.
+type cells struct {
+	round    int // of the rates they belong to
+	rule     cell
+	level    cell // occurrences of its level
+	kinds    cell // rules of its level
+	ownRule  cell
+	ownLevel cell
+	ownKinds cell
+	who      cell   // how often the principal was counted
+	carriers []cell // by pivot
+	place    *place
+}
+
 type ruleAt struct {
 	rule    string
 	subject model.EntityKey
 }
 
-type levelAt struct {
-	level   int
-	subject model.EntityKey
+// A place is a subject and what was counted there.
+type place struct {
+	levels, kinds [5]int
+	watch         exposure
+	people        int // distinct users and sessions
 }
 
 // An occurrence is one rule firing for one principal at one place in one hour:
 // however often it repeats there, it says once that the rule fires.
 type occurrence struct {
-	rule               string
-	subject, principal model.EntityKey
-	hour               int64
+	rule, who cell
+	hour      int64
 }
 
-// A doing is a rule, or with an empty rule a level, fired by one principal.
+// A doing is a rule fired by one principal.
 type doing struct {
-	rule               string
-	level              int
-	subject, principal model.EntityKey
+	rule, who cell
+}
+
+// A hand is a principal at a place, and what it did there.
+type hand struct {
+	seen          int
+	levels, kinds [5]int
 }
 
 // maxOwn bounds how much of what a principal does is taken for one piece of work:
@@ -81,9 +105,9 @@ type who struct {
 	subject, principal model.EntityKey
 }
 
+// A carriage is an entity carried by a principal, or by anyone at a place.
 type carriage struct {
-	key model.EntityKey
-	by  who
+	carried, by cell
 }
 
 // exposure is how long something was watched.
@@ -106,34 +130,76 @@ func (x *exposure) at(t time.Time) {
 // rates are counts of background. Whoever asks leaves out himself and those whom
 // he suspects.
 type rates struct {
-	priors     map[string]float64
-	rules      map[ruleAt]int
-	levels     map[levelAt]int         // occurrences
-	kinds      map[levelAt]int         // rules: how often something new of a level appears
-	own        map[doing]int           // of rules and levels, what single principals contributed
-	carriers   map[model.EntityKey]int // distinct principals that carry an entity
-	principals map[who]bool
-	people     map[model.EntityKey]int // distinct users and sessions seen at a place
-	watched    map[model.EntityKey]*exposure
-	all        [5]int  // kinds by level everywhere
-	many       [5]int  // occurrences by level everywhere
-	hours      float64 // watched everywhere
-	cold       float64 // how much the priors are raised while a place is new to the engine
-	seen       map[occurrence]bool
-	carried    map[carriage]bool
+	priors   map[string]float64
+	round    int // grows when counting starts anew
+	rules    map[ruleAt]cell
+	own      map[doing]cell // what single principals contributed to a rule
+	places   map[model.EntityKey]*place
+	hands    map[who]*hand
+	carriers map[model.EntityKey]cell // distinct principals that carry an entity
+	active   int                      // principals that were counted
+	all      [5]int                   // kinds by level everywhere
+	many     [5]int                   // occurrences by level everywhere
+	hours    float64                  // watched everywhere
+	cold     float64                  // how much the priors are raised while a place is new to the engine
+	seen     map[occurrence]bool
+	carried  map[carriage]bool
 }
 
 func newRates(priors map[string]float64) *rates {
-	return &rates{priors: priors, rules: map[ruleAt]int{}, levels: map[levelAt]int{}, kinds: map[levelAt]int{}, carriers: map[model.EntityKey]int{}, own: map[doing]int{}, people: map[model.EntityKey]int{},
-		principals: map[who]bool{}, watched: map[model.EntityKey]*exposure{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
+	return &rates{priors: priors, rules: map[ruleAt]cell{}, own: map[doing]cell{}, places: map[model.EntityKey]*place{}, hands: map[who]*hand{},
+		carriers: map[model.EntityKey]cell{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
+}
+
+// anew forgets all counts.
+func (r *rates) anew() {
+	round := r.round + 1
+	*r = *newRates(r.priors)
+	r.round = round
+}
+
+// cellOf returns the cell under a key, making it on first sight.
+func cellOf[K comparable](m map[K]cell, k K) cell {
+	x := m[k]
+	if x == nil {
+		x = new(int)
+		m[k] = x
+	}
+	return x
+}
+
+// cellsOf returns where m counts.
+func (r *rates) cellsOf(m *meta) *cells {
+	if m.cells != nil && m.cells.round == r.round {
+		return m.cells
+	}
+	p := r.places[m.subject]
+	if p == nil {
+		p = &place{}
+		r.places[m.subject] = p
+	}
+	w := who{m.subject, m.principal}
+	h := r.hands[w]
+	if h == nil {
+		h = &hand{}
+		r.hands[w] = h
+	}
+	x := &cells{round: r.round, place: p, rule: cellOf(r.rules, ruleAt{m.rule(), m.subject}), level: &p.levels[m.level], kinds: &p.kinds[m.level],
+		who: &h.seen, ownLevel: &h.levels[m.level], ownKinds: &h.kinds[m.level], carriers: make([]cell, len(m.pivots))}
+	x.ownRule = cellOf(r.own, doing{x.rule, x.who})
+	for i := range m.pivots {
+		x.carriers[i] = cellOf(r.carriers, m.pivots[i].key)
+	}
+	m.cells = x
+	return x
 }
 
 // acted says whether the principal is an actor of its own rather than a place,
 // an account or an address at which much goes on.
-func (m *meta) acted() bool {
-	for i := range m.pivots {
-		if m.pivots[i].key == m.principal {
-			return m.pivots[i].class == narrow
+func (p *portrait) acted() bool {
+	for i := range p.pivots {
+		if p.pivots[i].key == p.principal {
+			return p.pivots[i].class == narrow
 		}
 	}
 	return false
@@ -141,7 +207,7 @@ func (m *meta) acted() bool {
 
 // measure takes the rates from all metas but those that skip names.
 func (r *rates) measure(metas []*meta, skip func(*meta) bool) {
-	*r = *newRates(r.priors)
+	r.anew()
 	for _, m := range metas {
 		if skip != nil && skip(m) {
 			m.fresh, m.novel, m.carries = false, false, nil
@@ -153,11 +219,7 @@ func (r *rates) measure(metas []*meta, skip func(*meta) bool) {
 }
 
 func (r *rates) watch(m *meta) {
-	x := r.watched[m.subject]
-	if x == nil {
-		x = &exposure{}
-		r.watched[m.subject] = x
-	}
+	x := &r.cellsOf(m).place.watch
 	h := x.hours
 	x.at(m.first)
 	x.at(m.last)
@@ -171,47 +233,61 @@ const maxRates = 4_000_000
 // add counts a meta.
 func (r *rates) add(m *meta) {
 	if len(r.seen) > maxRates || len(r.carried) > maxRates {
-		*r = *newRates(r.priors)
+		r.anew()
 	}
 	r.watch(m)
-	o := occurrence{m.rule(), m.subject, m.principal, m.first.Unix() / 3600}
-	if !r.seen[o] {
+	x := m.cells
+	if o := (occurrence{x.rule, x.who, m.first.Unix() / 3600}); !r.seen[o] {
 		r.seen[o] = true
-		ra, la := ruleAt{o.rule, o.subject}, levelAt{m.level, o.subject}
-		m.fresh, m.novel = true, r.rules[ra] == 0
-		r.rules[ra]++
-		r.levels[la]++
+		m.fresh, m.novel = true, *x.rule == 0
+		for _, c := range m.counts() {
+			if c != nil {
+				*c++
+			}
+		}
 		r.many[m.level]++
 		if m.novel {
-			r.kinds[la]++
 			r.all[m.level]++
 		}
-		if m.acted() {
-			r.own[doing{o.rule, 0, o.subject, o.principal}]++
-			r.own[doing{"", m.level, o.subject, o.principal}]++
-			if m.novel {
-				r.own[doing{"new", m.level, o.subject, o.principal}]++
-			}
-		}
 	}
-	by := who{m.subject, m.principal}
-	r.principals[by] = true
+	if *x.who == 0 {
+		r.active++
+	}
+	*x.who++
 	m.carries = make([]bool, len(m.pivots))
-	for i := range m.pivots {
+	for i, carried := range x.carriers {
 		if personal(&m.pivots[i]) {
-			c := carriage{m.pivots[i].key, who{subject: m.subject}}
-			if !r.carried[c] {
+			if c := (carriage{carried, &x.place.people}); !r.carried[c] {
 				r.carried[c] = true
-				r.people[m.subject]++
+				x.place.people++
 			}
 		}
-		c := carriage{m.pivots[i].key, by}
-		if !r.carried[c] {
+		if c := (carriage{carried, x.who}); !r.carried[c] {
 			r.carried[c] = true
-			r.carriers[c.key]++
+			*carried++
 			m.carries[i] = true
 		}
 	}
+}
+
+// counts returns the cells in which m counts, nil where it does not: what came
+// before it in the same hour may have counted already.
+func (m *meta) counts() (out [6]cell) {
+	x := m.cells
+	if !m.fresh || x == nil {
+		return out
+	}
+	out[0], out[1] = x.rule, x.level
+	if m.novel {
+		out[2] = x.kinds
+	}
+	if m.acts {
+		out[3], out[4] = x.ownRule, x.ownLevel
+		if m.novel {
+			out[5] = x.ownKinds
+		}
+	}
+	return out
 }
 
 // background is what else than the campaign may explain an alert, in rates per hour.
@@ -224,14 +300,12 @@ type background struct {
 
 // of returns the background of m at its place, leaving out m and what c holds.
 func (r *rates) of(m *meta, c *candidate) background {
-	ra, la := ruleAt{m.rule(), m.subject}, levelAt{m.level, m.subject}
-	nr, nl, nk := r.rules[ra], r.levels[la], r.kinds[la]
-	// What the same process or key does beside is no background of this.
-	ownRule, ownLevel, ownKinds := doing{ra.rule, 0, ra.subject, m.principal}, doing{"", m.level, la.subject, m.principal}, doing{"new", m.level, la.subject, m.principal}
-	if m.acted() {
-		nr -= min(r.own[ownRule], maxOwn)
-		nl -= min(r.own[ownLevel], maxOwn)
-		nk -= min(r.own[ownKinds], maxOwn)
+	x := r.cellsOf(m)
+	nr, nl, nk := *x.rule, *x.level, *x.kinds
+	if m.acts { // what the same process or key does beside is no background of this
+		nr -= min(*x.ownRule, maxOwn)
+		nl -= min(*x.ownLevel, maxOwn)
+		nk -= min(*x.ownKinds, maxOwn)
 	} else if m.fresh {
 		nr, nl = nr-1, nl-1
 		if m.novel {
@@ -239,20 +313,17 @@ func (r *rates) of(m *meta, c *candidate) background {
 		}
 	}
 	if c != nil {
-		nr -= c.rules[ra] - min(c.own[ownRule], maxOwn)
-		nl -= c.levels[la] - min(c.own[ownLevel], maxOwn)
-		nk -= c.kinds[la] - min(c.own[ownKinds], maxOwn)
+		nr -= c.shareOf(x.rule) - min(c.shareOf(x.ownRule), maxOwn)
+		nl -= c.shareOf(x.level) - min(c.shareOf(x.ownLevel), maxOwn)
+		nk -= c.shareOf(x.kinds) - min(c.shareOf(x.ownKinds), maxOwn)
 	}
 	nr, nl, nk = max(nr, 0), max(nl, 0), max(nk, 0)
-	hours := 0.0
-	if x := r.watched[m.subject]; x != nil {
-		hours = x.hours
-	}
+	hours := x.place.watch.hours
 	// What is not known of a place is taken from the others, and from the prior.
 	prior := priorRate[m.level] * (1 + r.cold)
 	elsewhere := estateHours + max(r.hours-hours, 0)
-	fresh := (prior*estateHours + float64(max(r.all[m.level]-r.kinds[la], 0))) / elsewhere
-	often := (prior*estateHours + float64(max(r.many[m.level]-r.levels[la], 0))) / elsewhere
+	fresh := (prior*estateHours + float64(max(r.all[m.level]-*x.kinds, 0))) / elsewhere
+	often := (prior*estateHours + float64(max(r.many[m.level]-*x.level, 0))) / elsewhere
 	b := background{fired: nr, level: (priorEvents + float64(nk)) / (priorEvents/fresh + hours)}
 	hours += priorHours
 	b.rule = float64(nr)/hours + b.level/ruleKinds
@@ -273,13 +344,20 @@ func personal(v *pivot) bool {
 // how many other principals do.
 func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int) {
 	r := e.rates
-	n := r.carriers[v.key]
-	for i := range m.pivots {
-		if m.pivots[i].key == v.key && i < len(m.carries) && m.carries[i] {
-			n--
-		}
+	x := r.cellsOf(m)
+	i := m.at(v.key)
+	var carried cell
+	if i >= 0 {
+		carried = x.carriers[i]
+	} else {
+		carried = cellOf(r.carriers, v.key)
 	}
-	n = max(n-c.carriersOf(v.key), 0)
+	all := *carried
+	n := all - c.shareOf(carried)
+	if i >= 0 && i < len(m.carries) && m.carries[i] {
+		n--
+	}
+	n = max(n, 0)
 	switch v.class {
 	case wide:
 		return 1, n
@@ -288,10 +366,10 @@ func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int)
 	}
 	// What a good part of all actors carry binds none of them, even those that one
 	// campaign has taken in.
-	if all := r.carriers[v.key]; all > hubCarriers && float64(all) > hubShare*float64(len(r.principals)) {
+	if all > hubCarriers && float64(all) > hubShare*float64(r.active) {
 		return 1, n
 	}
-	total := max(len(r.principals)-c.principals(), n)
+	total := max(r.active-c.principals(), n)
 	p = (float64(n) + .5) / (float64(total) + 8)
 	if all := e.mem.Observed(); all >= 200 {
 		p = max(p, float64(e.mem.Seen(v.key, m.first))/float64(all))

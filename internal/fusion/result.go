@@ -85,7 +85,7 @@ func severity(c *candidate, bits, theta float64, top int) model.Severity {
 	}
 	s := 2
 	switch {
-	case bits >= theta+20 && (top == 4 || len(c.subjects) > 1 || len(c.tactics) >= 5):
+	case bits >= theta+20 && (top == 4 || c.places() > 1 || len(c.tactics) >= 5):
 		s = 4
 	case bits >= theta+6 || c.direct:
 		s = 3
@@ -208,7 +208,7 @@ func (c *candidate) terms(bits float64) []model.Term {
 		if len(c.tactics) == 1 {
 			noun = "tactic"
 		}
-		out = append(out, model.Term{What: fmt.Sprintf("breadth: %d %s on %d places", len(c.tactics), noun, len(c.subjects)), Bits: round2(d)})
+		out = append(out, model.Term{What: fmt.Sprintf("breadth: %d %s on %d places", len(c.tactics), noun, c.places()), Bits: round2(d)})
 	}
 	if d := bits - c.score; round2(d) > 0 {
 		out = append(out, model.Term{What: "a critical rule that is enough alone", Bits: round2(d)})
@@ -224,7 +224,7 @@ func (e *Engine) Explain(id string) string {
 		if c.gone || c.into != nil || (c.id() != id && !holds(c.aliases, id)) {
 			continue
 		}
-		fmt.Fprintf(&b, "%s: %.1f bits of %.1f, raised %v, %d tactics, %d places, %d bursts\n", c.id(), c.score, e.opt.Threshold, c.raised, len(c.tactics), len(c.subjects), len(c.metas))
+		fmt.Fprintf(&b, "%s: %.1f bits of %.1f, raised %v, %d tactics, %d places, %d bursts\n", c.id(), c.score, e.opt.Threshold, c.raised, len(c.tactics), c.places(), len(c.metas))
 		metas := append([]*meta(nil), c.metas...)
 		sort.Slice(metas, func(i, j int) bool { return metas[i].n < metas[j].n })
 		for _, m := range metas {
