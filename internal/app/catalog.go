@@ -27,6 +27,7 @@ func detectors() []detect.Detector {
 		detect.NewSpray(),
 		detect.NewBruteForce(),
 		detect.NewGuessed(),
+		detect.NewTakenOver(),
 		detect.NewRoast(),
 		detect.NewEncrypt(),
 	}
