@@ -99,85 +99,109 @@ func literalLimit(lits []literal, bound int) int {
 	return most
 }
 
+// trieNode is a state of the machine while it is built: its place in the tree of
+// literals, in which siblings are linked.
+type trieNode struct {
+	child, sibling int32 // 0: none
+	fail           int32
+	own            int32 // first of its own hits, 1-based; 0: none
+	number         int32 // in the machine
+	class          uint8 // of the edge to it
+	hits           bool  // it has some, of its own or by its failure states
+}
+
 // newAutomaton builds the machine; the literals must be sorted by text.
 func newAutomaton(lits []literal) *automaton {
 	a := &automaton{}
 	a.class, a.classes = byteClasses(lits)
-	nc := a.classes
-	states := 1
-	trie := make([]int32, nc, countStates(lits, 1<<30)*nc) // 0 is "none": no trie edge leads to the root
-	own := make([][]hit, 1, cap(trie)/nc)
-	for _, l := range lits {
-		s := 0
-		for i := 0; i < len(l.text); i++ {
-			c := int(a.class[l.text[i]])
-			n := int(trie[s*nc+c])
-			if n == 0 {
-				n = states
-				states++
-				trie = append(trie, make([]int32, nc)...)
-				own = append(own, nil)
-				trie[s*nc+c] = int32(n)
+	trie := make([]trieNode, 1, countStates(lits, 1<<30))
+	more := make([]int32, len(lits)) // after a literal: the next that ends in the same state, 1-based
+	for i, l := range lits {
+		s := int32(0)
+		for k := 0; k < len(l.text); k++ {
+			c := a.class[l.text[k]]
+			// In sorted order the last child made is the only one that can fit.
+			n := trie[s].child
+			if n == 0 || trie[n].class != c {
+				n = int32(len(trie))
+				trie = append(trie, trieNode{sibling: trie[s].child, class: c})
+				trie[s].child = n
 			}
 			s = n
 		}
-		own[s] = append(own[s], hit{pred: l.pred, size: int32(len(l.text)), shape: l.shape})
+		more[i], trie[s].own = trie[s].own, int32(i+1)
 	}
 
-	// Breadth first: a state's failure state is shallower, hence complete before it.
-	fail := make([]int32, states)
-	order := make([]int32, 0, states)
-	for _, n := range trie[:nc] {
-		if n != 0 {
-			order = append(order, n)
-		}
-	}
+	// Breadth first: a state's failure state is shallower, hence settled before it.
+	order := make([]int32, 1, len(trie))
 	for i := 0; i < len(order); i++ {
 		s := order[i]
-		f := fail[s]
-		own[s] = append(own[s], own[f]...)
-		for c := range nc {
-			n := trie[int(s)*nc+c]
-			to := trie[int(f)*nc+c]
-			if n == 0 {
-				trie[int(s)*nc+c] = to
-			} else {
-				fail[n] = to
-				order = append(order, n)
+		trie[s].hits = trie[s].own != 0 || trie[trie[s].fail].hits
+		for n := trie[s].child; n != 0; n = trie[n].sibling {
+			order = append(order, n)
+			if s == 0 {
+				continue
+			}
+			f := trie[s].fail
+			to := childOf(trie, f, trie[n].class)
+			for to == 0 && f != 0 {
+				f = trie[f].fail
+				to = childOf(trie, f, trie[n].class)
+			}
+			trie[n].fail = to
+		}
+	}
+
+	// States with hits are numbered last, so that one comparison tells, and shallow
+	// ones first, since a scan spends its time in few of them and they stay in the
+	// processor's cache if they lie together.
+	at := int32(0)
+	number := func(hits bool) {
+		for _, s := range order {
+			if trie[s].hits == hits {
+				trie[s].number = at
+				at += int32(a.classes)
 			}
 		}
 	}
-
-	// Number the states anew: those with hits last, so that one comparison tells,
-	// and shallow ones first, since a scan spends its time in few of them and they
-	// stay in the processor's cache if they lie together.
-	order = slices.Insert(order, 0, 0)
-	number := make([]int32, states)
-	at := int32(0)
-	for _, s := range order {
-		if len(own[s]) == 0 {
-			number[s] = at
-			at += int32(nc)
-		}
-	}
+	number(false)
 	a.first = at
+	number(true)
+
+	// A state does what its failure state does, but for its own children.
+	a.next = make([]int32, len(trie)*a.classes)
 	for _, s := range order {
-		if len(own[s]) > 0 {
-			number[s] = at
-			at += int32(nc)
-			a.hits = append(a.hits, own[s]...)
-			a.ends = append(a.ends, int32(len(a.hits)))
+		t := &trie[s]
+		row := a.next[t.number : int(t.number)+a.classes]
+		if s != 0 {
+			fail := trie[t.fail].number
+			copy(row, a.next[fail:int(fail)+a.classes])
 		}
-	}
-	a.next = make([]int32, len(trie))
-	for s := range states {
-		row := a.next[number[s] : int(number[s])+nc]
-		for c := range row {
-			row[c] = number[trie[s*nc+c]]
+		for n := t.child; n != 0; n = trie[n].sibling {
+			row[trie[n].class] = trie[n].number
 		}
+		if !t.hits {
+			continue
+		}
+		for f := s; trie[f].hits; f = trie[f].fail { // the root, where it ends, has none
+			for i := trie[f].own; i != 0; i = more[i-1] {
+				l := &lits[i-1]
+				a.hits = append(a.hits, hit{pred: l.pred, size: int32(len(l.text)), shape: l.shape})
+			}
+		}
+		a.ends = append(a.ends, int32(len(a.hits)))
 	}
 	a.hits = slices.Clip(a.hits)
 	return a
+}
+
+// childOf returns the child of a state by a class, 0 if it has none.
+func childOf(trie []trieNode, s int32, class uint8) int32 {
+	n := trie[s].child
+	for n != 0 && trie[n].class != class {
+		n = trie[n].sibling
+	}
+	return n
 }
 
 // at returns the hits of a state that is not before first.

@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -171,4 +175,40 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(5, all); n != 0 {
 		t.Errorf("%v allocations for %d events", n, len(events))
 	}
+}
+
+// BenchmarkLoad is what a program pays before it can match: all public rules
+// read, parsed on all cores and compiled.
+func BenchmarkLoad(b *testing.B) {
+	dir := dataDir(b, "sigma_rules")
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".yml") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		parsed := make([][]*Rule, len(files))
+		var wg sync.WaitGroup
+		var next atomic.Int64
+		for range runtime.GOMAXPROCS(0) {
+			wg.Go(func() {
+				for i := next.Add(1) - 1; int(i) < len(files); i = next.Add(1) - 1 {
+					if src, err := os.ReadFile(files[i]); err == nil {
+						parsed[i], _ = Parse(files[i], src)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if set, _ := Compile(slices.Concat(parsed...)); len(set.Rules()) == 0 {
+			b.Fatal("nothing compiled")
+		}
+	}
+	b.ReportMetric(float64(len(files)), "files")
 }

@@ -3,6 +3,7 @@ package sigma
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -281,6 +282,90 @@ func FuzzPattern(f *testing.F) {
 		want := globRegexp(p).MatchString(text)
 		if got := pattern(fold(string(p))).match(text, false); got != want {
 			t.Fatalf("%q on %q: %v", src, text, got)
+		}
+	})
+}
+
+// FuzzCorrelation compiles what is written below "correlation" and feeds it.
+func FuzzCorrelation(f *testing.F) {
+	cases, err := os.ReadFile("testdata/correlation.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, c := range strings.Split(string(cases), "\n== ")[1:] {
+		_, body, _ := strings.Cut(c, "\n")
+		_, body, _ = strings.Cut(body, "\n")
+		f.Add(body)
+	}
+	f.Add("  type: event_count\n  rules: [a, b, x]\n  timespan: 1s\n  group-by: [R, S]\n  condition: {gte: 1}\n")
+	f.Fuzz(func(t *testing.T, body string) {
+		if !utf8.ValidString(body) || len(body) > 4000 {
+			return
+		}
+		src := baseRules() + "title: x\nname: x\ncorrelation:\n" + body + "\n---\ntitle: y\nname: y\ncorrelation: {type: temporal, rules: [x, a], timespan: 1m, group-by: R}\n"
+		rules, err := Parse("f.yml", []byte(src))
+		set, bad := Compile(rules)
+		for _, e := range append(Errors(err), Errors(bad)...) {
+			if e.File != "f.yml" || e.Reason == "" || e.Line == 0 || !utf8.ValidString(e.Error()) {
+				t.Fatalf("bad error %#v", e)
+			}
+		}
+		cor := NewCorrelator(set, CorrelatorOptions{MaxGroups: 20, MaxEvents: 50, MaxIDs: 5})
+		fields := getter([]Field{{"R", String, "a"}, {"R", String, "b"}, {"User", String, "u"}, {"N", Number, "1.5"}, {"Host", String, ""}})
+		for i := range 40 {
+			for _, m := range cor.Add(Event{Rule: i % len(set.Rules()), Time: second(int64(i * 7 % 60)), ID: fmt.Sprint(i % 30), Fields: fields}) {
+				if set.Rules()[m.Rule].Correlation == nil || m.Start.After(m.Time) || len(m.Events) > 5*maxReferences || m.Value != m.Value {
+					t.Fatalf("bad match %+v", m)
+				}
+			}
+			if s := cor.Stats(); s.Groups > 20 || s.Events < s.Groups || s.Events > 50 && s.Groups > 1 {
+				t.Fatalf("bounds are not kept: %+v", s)
+			}
+		}
+	})
+}
+
+// FuzzPipeline applies a pipeline to rules of all kinds.
+func FuzzPipeline(f *testing.F) {
+	cases, err := os.ReadFile("testdata/pipeline.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, c := range strings.Split(string(cases), "\n== ")[1:] {
+		_, body, _ := strings.Cut(c, "\n")
+		body, _, _ = strings.Cut(body, "\nrule:")
+		body, _, _ = strings.Cut(body, "\n! ")
+		f.Add([]byte(body))
+	}
+	src := exampleRule + "---\n" + pipelineRule("  sel:\n    - A|expand: 'x%admins%'\n      B|contains: ['C:\\a', 'b']\n    - Hashes: 'MD5=987b65cd9b9f4e9a1afd8f8b48cf64a7'\n      C|re: '^a'\n") +
+		"---\ntitle: f\nlogsource: {product: windows}\nfilter: {rules: any, s: {User|startswith: adm}, condition: not s}\n" +
+		"---\ntitle: c\ncorrelation: {type: event_count, rules: a, group-by: User, timespan: 1m, condition: {gte: 2}}\n"
+	rules, err := Parse("r.yml", []byte(src))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		p, err := ParsePipeline("p.yml", src)
+		if err != nil {
+			if e := Errors(err); len(e) != 1 || e[0].File != "p.yml" || e[0].Reason == "" || !utf8.ValidString(e[0].Error()) {
+				t.Fatalf("bad error %#v", err)
+			}
+			return
+		}
+		p.SetVar("admins", "bob", "al*")
+		for _, r := range rules {
+			once, err := p.Apply(r)
+			if err != nil {
+				if e := Errors(err); len(e) != 1 || e[0].File != "r.yml" || e[0].Reason == "" || !utf8.ValidString(e[0].Error()) {
+					t.Fatalf("bad error %#v", err)
+				}
+				continue
+			}
+			again, err := p.Apply(r)
+			if err != nil || fmt.Sprint(again.Fields, again.LogSource, again.Conditions, again.Placeholders) != fmt.Sprint(once.Fields, once.LogSource, once.Conditions, once.Placeholders) {
+				t.Fatalf("the second time it is different: %v", err)
+			}
+			Compile([]*Rule{once})
 		}
 	})
 }

@@ -3,6 +3,7 @@ package sigma
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A Set is many rules compiled into one plan. It does not change and may be
@@ -72,9 +73,12 @@ func Compile(rules []*Rule) (*Set, error) {
 		}
 		b.add(i, s.conds[i])
 	}
-	for _, b := range order {
-		s.plans = append(s.plans, b.finish())
+	s.plans = make([]*plan, len(order))
+	var plans sync.WaitGroup // they share nothing any more
+	for i, b := range order {
+		plans.Go(func() { s.plans[i] = b.finish() })
 	}
+	plans.Wait()
 	return s, join(errs)
 }
 
