@@ -144,6 +144,11 @@ func TestConformance(t *testing.T) {
 			}
 		})
 	}
+	events := 0
+	for _, c := range cases {
+		events += len(c.events)
+	}
+	t.Logf("%d cases, %d events", len(cases), events)
 	set, err := Compile(everything)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,8 @@
 package sigma
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"math"
 	"slices"
 	"strconv"
@@ -217,16 +219,27 @@ func (l *link) entries(ref int, in *input) []entry {
 // joinKey makes one text of several; case does not count, as nowhere in Sigma.
 func joinKey(values []string) string {
 	if len(values) == 1 {
-		return fold(values[0])
+		return fold(short(values[0]))
 	}
 	var b strings.Builder
 	for _, v := range values {
-		v = fold(v)
+		v = fold(short(v))
 		b.WriteString(strconv.Itoa(len(v)))
 		b.WriteByte(':')
 		b.WriteString(v)
 	}
 	return b.String()
+}
+
+// short returns a value that is long, as an attacker may make it, cut and with
+// its hash, so that what is kept of it is bounded and still tells it from others.
+func short(v string) string {
+	const most = 512
+	if len(v) <= most {
+		return v
+	}
+	sum := sha256.Sum256([]byte(v))
+	return strings.ToValidUTF8(v[:most-2*len(sum)], "") + "..." + hex.EncodeToString(sum[:])
 }
 
 // insert puts entries into a group and reports the match that there is then.
@@ -239,7 +252,7 @@ func (c *Correlator) insert(u use, l *link, values []string, entries []entry) (*
 	case g == nil:
 		g = &group{groupKey: key}
 		for _, v := range values {
-			g.values = append(g.values, strings.Clone(v))
+			g.values = append(g.values, strings.Clone(short(v)))
 		}
 		g.agg = newAggregate(l)
 		c.groups[key] = g
@@ -259,7 +272,7 @@ func (c *Correlator) insert(u use, l *link, values []string, entries []entry) (*
 		g.add(e)
 		c.stats.Events++
 	}
-	for oldest := g.last() - span; g.live()[0].at < oldest; {
+	for oldest := g.last() - span; g.len() > 1 && g.live()[0].at < oldest; {
 		g.drop()
 		c.stats.Events--
 	}

@@ -331,6 +331,25 @@ func TestCorrelatorFullWindow(t *testing.T) {
 	}
 }
 
+// What is kept of long values is bounded, and tells them apart.
+func TestCorrelatorLongValues(t *testing.T) {
+	set := oneCorrelation(t, "type: event_count, group-by: User, timespan: 1h, condition: {gte: 2}")
+	cor := NewCorrelator(set, CorrelatorOptions{})
+	long := strings.Repeat("x", 1<<16)
+	for i, c := range []struct {
+		user  string
+		match bool
+	}{{long + "a", false}, {long + "b", false}, {long + "a", true}} {
+		m := cor.Add(seenEvent{at: int64(i), id: strconv.Itoa(i), user: c.user}.event())
+		if (len(m) == 1) != c.match {
+			t.Errorf("event %d: %d matches", i, len(m))
+		}
+		if len(m) == 1 && len(m[0].Group[0].Value) > 600 {
+			t.Errorf("a value of %d bytes is kept", len(m[0].Group[0].Value))
+		}
+	}
+}
+
 // A lattice of correlations, in which the ways from bottom to top are countless,
 // ends all the same.
 func TestCorrelatorLattice(t *testing.T) {

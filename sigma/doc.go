@@ -1,4 +1,5 @@
-// Package sigma reads Sigma detection rules and matches them against events.
+// Package sigma reads Sigma rules, correlations and filters and matches them
+// against events.
 //
 // It follows the Sigma specification 2.1 (https://sigmahq.io/sigma-specification/)
 // and, where that is silent, the behaviour of pySigma. docs/sigma.md lists what
@@ -7,7 +8,9 @@
 // The work is split so that each part is done once: Parse turns YAML into rules
 // and says what is wrong with those it refuses; Compile turns many rules into one
 // immutable Set, the plan that tests an event against all of them together; a
-// Matcher, one for each goroutine, runs the plan.
+// Matcher, one for each goroutine, runs the plan. Between the two, a Pipeline may
+// adapt rules to other names of fields and fill their placeholders in; after them,
+// one Correlator finds in the ordered stream of matches what only several show.
 //
 //	rules, err := sigma.Parse("rule.yml", src) // err names what was refused; rules holds the rest
 //	set, err := sigma.Compile(rules)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -328,7 +329,8 @@ func (x *work) run(steps []*step) error {
 
 // fail says at which step a rule failed, unless that is said already.
 func (x *work) fail(s *step, err error) error {
-	if e, ok := err.(*Error); ok {
+	var e *Error
+	if errors.As(err, &e) {
 		return e
 	}
 	return refusal(x.rule.File, x.rule.Line, "pipeline "+clip(x.p.Name)+": "+s.where, "%s", err)
