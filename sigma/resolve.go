@@ -83,7 +83,10 @@ func (r *resolver) narrow(f *Rule) []*Error {
 			bad = "the filter's log source does not cover that of the rule " + quote(ref)
 		}
 		if bad != "" {
-			errs = append(errs, refusal(f.File, f.Line, "filter.rules", "%s; the filter stays in force for the other rules that it names", bad))
+			if len(f.Filter.Rules) > 1 {
+				bad += "; the filter stays in force for the other rules that it names"
+			}
+			errs = append(errs, refusal(f.File, f.Line, "filter.rules", "%s", bad))
 			continue
 		}
 		done = append(done, i)
