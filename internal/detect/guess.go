@@ -155,28 +155,24 @@ func fromMany(items []*model.Observation, last *model.Observation) *model.Alert 
 type guessed struct {
 	def      Definition
 	refusals int // before the success
-	accounts int // or so many accounts tried
 	fails    *windows
 }
 
 // NewGuessed finds a log-on that succeeds after its source was refused often.
 func NewGuessed() Detector {
-	return &guessed{refusals: guessFails, accounts: guessFails, fails: newWindows(successSpan, nil), def: Definition{
+	return &guessed{refusals: guessFails, fails: newWindows(successSpan, nil), def: Definition{
 		Rule: model.RuleInfo{ID: "c1f5c0b9-0f0b-4c57-8d38-5f1f8e6d1b03", Title: "Log-on succeeded after many refusals from the same source", Level: model.High, Source: "builtin"},
 		Tags: []string{"attack.initial-access", "attack.credential-access", "attack.t1110", "attack.t1078"}}}
 }
 
-// A person who forgot his password gives up before machineFails refusals, and
-// tries fewer than machineUsers accounts.
-const (
-	machineFails = 20
-	machineUsers = 5
-)
+// machineFails is how many refusals no person who forgot his password causes, nor
+// an office behind one address in an hour.
+const machineFails = 20
 
 // NewTakenOver finds a log-on that succeeds after refusals that only a program can
 // have caused.
 func NewTakenOver() Detector {
-	return &guessed{refusals: machineFails, accounts: machineUsers, fails: newWindows(successSpan, nil), def: Definition{
+	return &guessed{refusals: machineFails, fails: newWindows(successSpan, nil), def: Definition{
 		Rule: model.RuleInfo{ID: "9d2f7c55-4e0f-4f0b-9a67-0b5c1f3a6e06", Title: "Account taken over by automated password guessing", Level: model.Critical, Source: "builtin"},
 		Tags: []string{"attack.initial-access", "attack.credential-access", "attack.t1110", "attack.t1078"}}}
 }
@@ -199,7 +195,7 @@ func (g *guessed) Observe(o *model.Observation) []*model.Alert {
 		return nil
 	}
 	w := g.fails.get(key)
-	if w == nil || o.Time.Sub(w.last) > successSpan {
+	if w == nil || o.Time.Sub(w.last) > successSpan || len(w.items) < g.refusals {
 		return nil
 	}
 	user, ok := o.Find(model.User, model.Target)
@@ -210,9 +206,6 @@ func (g *guessed) Observe(o *model.Observation) []*model.Alert {
 		return nil
 	}
 	tried := usersOf(w.items)
-	if len(w.items) < g.refusals && len(tried) < g.accounts {
-		return nil
-	}
 	if !slices.ContainsFunc(tried, func(u model.Entity) bool { return sameAccount(u.Value, user.Value) }) {
 		return nil
 	}

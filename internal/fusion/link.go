@@ -444,6 +444,9 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 	if to == nil {
 		return false
 	}
+	if i := slices.IndexFunc(to.pivots, func(p pivot) bool { return p.key == v.key }); i >= 0 && to.pivots[i].class > v.class {
+		v = &to.pivots[i] // as narrow as the closer of the two holds it
+	}
 	from := nearest(h.metas, to)
 	if from == nil {
 		return false

@@ -48,9 +48,12 @@ func (e *Engine) describe(a *model.Alert) portrait {
 		p.subject = model.EntityKey{Type: model.Host, Value: host}
 		p.add(pivot{key: p.subject, reason: model.SameHost, class: wide})
 	}
-	hasActor := false
+	hasActor, tried := false, 0
 	for i := range a.Entities {
 		x := &a.Entities[i]
+		if a.Act == model.ActLogonFailed && x.Type == model.User && x.Role == model.Target {
+			tried++
+		}
 		hasActor = hasActor || (x.Type == model.Process && (x.Role == model.Subject || x.Role == model.Actor))
 	}
 	var trees, keys, sessions, users, ips []model.EntityKey
@@ -92,8 +95,8 @@ func (e *Engine) describe(a *model.Alert) portrait {
 			p.add(pivot{key: key, reason: model.SameSession, class: c})
 			e.behind(p, key, a.Time)
 		case model.User:
-			if builtin(key.Value) {
-				continue
+			if builtin(key.Value) || tried > 1 && x.Role == model.Target {
+				continue // whoever is sprayed with passwords is no part of the attack for it
 			}
 			users = append(users, key)
 			p.add(pivot{key: key, reason: model.SameUser, class: shared})
@@ -130,6 +133,10 @@ func (e *Engine) describe(a *model.Alert) portrait {
 		case model.Mailbox:
 			p.add(pivot{key: key, reason: model.SameUser, class: shared})
 		case model.Container, model.Pod, model.Resource, model.App, model.Namespace:
+			if key.Type == model.Host { // an instance that a host said it is: who acts as it acts from there
+				p.add(pivot{key: key, reason: model.SameHost, class: narrow})
+				continue
+			}
 			p.add(pivot{key: key, reason: model.SameResource, class: shared})
 		}
 	}

@@ -77,8 +77,9 @@ func (e *Engine) result(c *candidate) *Result {
 	return r
 }
 
-// severity grows with the bits, and is bounded by the worst member: many mild
-// alerts are no critical incident, nor is much evidence of one act at one place.
+// severity grows with the bits, and is bounded by the worst member, on both sides:
+// many mild alerts are no critical incident, nor is much evidence of one act at one
+// place, and one with a critical alert in it is no less than high.
 func severity(c *candidate, bits, theta float64, top int) model.Severity {
 	if !c.raised {
 		return model.Low
@@ -90,7 +91,7 @@ func severity(c *candidate, bits, theta float64, top int) model.Severity {
 	case bits >= theta+6 || c.direct:
 		s = 3
 	}
-	s = min(s, top+1)
+	s = min(max(s, top-1), top+1)
 	return []model.Severity{model.Informational, model.Low, model.Medium, model.High, model.Critical}[max(s, 1)]
 }
 
