@@ -50,12 +50,17 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 
 	a.progress(Progress{Phase: "fusing", Inputs: len(ev.inputs), Events: ev.events})
 	memory := graph.New(graph.Options{})
-	detectors := detectors()
+	detectors, correlations := detectors(), a.engine.Correlations()
 	var alerts []*model.Alert
 	for _, s := range stream {
 		memory.Observe(s.obs)
 		for _, r := range s.rules {
-			alerts = append(alerts, detect.Alert(a.engine.Definition(int(r)), s.obs))
+			if i := int(r); a.engine.Alerts(i) {
+				alerts = append(alerts, detect.Alert(a.engine.Definition(i), s.obs))
+			}
+			if i := int(r); a.engine.Correlated(i) {
+				alerts = append(alerts, correlations.Observe(i, s.obs, s.fields)...)
+			}
 		}
 		for _, d := range detectors {
 			alerts = append(alerts, d.Observe(s.obs)...)
@@ -130,7 +135,7 @@ func (ev *evidence) take(a *model.Alert, inside func(time.Time) bool) {
 // scan walks the inputs, finds each input's format, and decodes and matches it.
 func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 	ev := &evidence{}
-	sc := &scanner{registry: a.registry, engine: a.engine}
+	sc := &scanner{registry: a.registry, engine: a.engine, names: a.names}
 	begun := map[*inputState]bool{}
 	collect := func(s *scanned) {
 		in := s.input

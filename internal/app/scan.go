@@ -21,6 +21,7 @@ type sighting struct {
 	obs    *model.Observation
 	stamps clock.Stamps
 	rules  []int32
+	fields map[string][]string // by name, of an event that a correlation counts; nil for others
 }
 
 // scanned is what the scan made of one chunk.
@@ -51,6 +52,7 @@ type inputState struct {
 type scanner struct {
 	registry *decode.Registry
 	engine   *detect.Engine
+	names    *model.Names
 }
 
 type job struct {
@@ -184,6 +186,9 @@ func (w *worker) scan(j job) *scanned {
 		s := sighting{stamps: stamps}
 		for _, r := range rules {
 			s.rules = append(s.rules, int32(r))
+			if s.fields == nil && w.engine.Correlated(r) {
+				s.fields = w.fields(ev)
+			}
 		}
 		w.registry.Entities(ev)
 		s.obs = w.observe(ev)
@@ -198,6 +203,17 @@ func (w *worker) scan(j job) *scanned {
 		}
 		if a.End.After(out.last) {
 			out.last = a.End
+		}
+	}
+	return out
+}
+
+// fields copies the values of ev by their names.
+func (w *worker) fields(ev *model.Event) map[string][]string {
+	out := make(map[string][]string, len(ev.Slots))
+	for _, s := range ev.Slots {
+		if name := w.names.Name(s.Field); name != "" {
+			out[name] = append(out[name], w.intern(s.Text))
 		}
 	}
 	return out
