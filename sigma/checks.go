@@ -169,7 +169,8 @@ func (a *args) attributeCheck() check {
 // compare compares values as what they both are: numbers, levels, states of a
 // rule, dates, or text, which has no order.
 func (x *work) compare(have, op, want string) bool {
-	order, ordered := 0, true
+	var order int
+	ordered := true
 	h, ok1 := parseNumber(have)
 	w, ok2 := parseNumber(want)
 	switch {

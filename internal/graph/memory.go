@@ -87,6 +87,7 @@ type Memory struct {
 	flows   map[string][]flow  // destination address to recent connections to it
 	logons  map[string][]logon // host to recent log-ons from elsewhere
 	drops   map[string][]*edge // folder to recent writes of temporary files
+	fetches map[string][]*edge // host and program to recent connections of its processes
 	count   int                // nodes
 	edges   int
 	stats   Stats
@@ -96,7 +97,7 @@ type Memory struct {
 func New(o Options) *Memory {
 	return &Memory{
 		opt: o.withDefaults(), nodes: map[model.EntityKey]*node{}, pids: map[string][]*node{}, perHost: map[string]int{},
-		types: map[model.EntityType]int{}, names: newNames(), flows: map[string][]flow{}, logons: map[string][]logon{}, drops: map[string][]*edge{},
+		types: map[model.EntityType]int{}, names: newNames(), flows: map[string][]flow{}, logons: map[string][]logon{}, drops: map[string][]*edge{}, fetches: map[string][]*edge{},
 	}
 }
 
@@ -330,8 +331,10 @@ func (m *Memory) sweep() {
 	for k, l := range m.pids {
 		keepOrDelete(m.pids, k, without(l, func(n *node) bool { return n.gone }))
 	}
-	for k, l := range m.drops {
-		keepOrDelete(m.drops, k, without(l, dead))
+	for _, recent := range []map[string][]*edge{m.drops, m.fetches} {
+		for k, l := range recent {
+			keepOrDelete(recent, k, without(l, dead))
+		}
 	}
 	for k, l := range m.flows {
 		keepOrDelete(m.flows, k, without(l, func(f flow) bool { return f.process.gone }))

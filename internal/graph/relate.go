@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -275,7 +276,24 @@ func (m *Memory) connect(c *cast, host string) {
 	}
 	if e := m.link(p, dst, o, model.NetworkFlow, false); e != nil && dst.key.Type == model.IP {
 		remember(m.flows, dst.key.Value, flow{p, host, o.Time})
+		if p.downloader() && fetching(o, dst.key.Value) {
+			remember(m.fetches, host+"\x00"+p.name, e)
+		}
 	}
+}
+
+// fetching says whether a connection may be one that a program fetches something
+// over, and not the chatter by which machines look for each other's names.
+func fetching(o *model.Observation, dst string) bool {
+	a, err := netip.ParseAddr(dst)
+	if err != nil || !a.IsGlobalUnicast() {
+		return false
+	}
+	switch o.Text[strings.LastIndexByte(o.Text, ':')+1:] {
+	case "53", "67", "123", "137", "138", "1900", "5353", "5355":
+		return false
+	}
+	return true
 }
 
 func (m *Memory) logon(c *cast, host string) {

@@ -282,7 +282,7 @@ func (m *Memory) Back(from []model.EntityKey, at time.Time, lim Limits) []Hop {
 			}
 			queue = append(queue, item{e.from, e.obs.Time, it.depth + 1})
 			if e.act == model.ActFileWrite {
-				if d := download(e); d != nil {
+				if d := m.download(e); d != nil {
 					add(d)
 				}
 				break // the last writer made the file what it was
@@ -293,16 +293,23 @@ func (m *Memory) Back(from []model.EntityKey, at time.Time, lim Limits) []Hop {
 	return hops
 }
 
-// download returns the last connection of a file's writer shortly before it wrote.
-func download(w *edge) *edge {
-	for i := len(w.from.out) - 1; i >= 0; i-- {
-		e := w.from.out[i]
-		d := w.obs.Time.Sub(e.obs.Time)
-		if e.act == model.ActConnect && !e.to.gone && d >= -slack && d <= 2*time.Minute {
-			return e
+// download returns the last connection of a file's writer shortly before it wrote,
+// or of another process of the same browser: they share the work.
+func (m *Memory) download(w *edge) *edge {
+	var best *edge
+	for _, list := range [][]*edge{w.from.out, m.fetches[w.obs.Host+"\x00"+w.from.name]} {
+		for i := len(list) - 1; i >= 0; i-- {
+			e := list[i]
+			d := w.obs.Time.Sub(e.obs.Time)
+			if e.act == model.ActConnect && !e.from.gone && !e.to.gone && d >= -slack && d <= 2*time.Minute && fetching(e.obs, e.to.key.Value) {
+				if best == nil || e.obs.Time.After(best.obs.Time) {
+					best = e
+				}
+				break
+			}
 		}
 	}
-	return nil
+	return best
 }
 
 // Forward walks from entities to what they did since then: children, injections,
