@@ -149,7 +149,7 @@ func (o *office) document(at time.Time, by *person, ip, operation, name string) 
 		Workload, ObjectId, UserId, ClientIP        string
 		SourceFileName, UserAgent                   string
 	}
-	o.row(o.unified, at, row{at.Format("2006-01-02T15:04:05"), rowID(at, operation+by.login+name), operation, tenant, 6, by.id, 0, 1, "SharePoint", "https://corp.sharepoint.example/sites/work/" + name, by.upn(), ip, name, browserAgent})
+	o.row(o.unified, at, row{at.Format("2006-01-02T15:04:05"), rowID(at, operation+by.login+name), operation, tenant, 6, by.id, 0, 1, "SharePoint", "https://corp.sharepoint.example/sites/team/" + name, by.upn(), ip, name, browserAgent})
 }
 
 const browserAgent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/145.0.0.0 Safari/537.36"
