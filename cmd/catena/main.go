@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // --tz works on machines without a time zone database
 
 	"github.com/spf13/cobra"
 

@@ -31,7 +31,7 @@ func rulesCheckCommand() *cobra.Command {
 			}
 			w := c.OutOrStdout()
 			if format == "json" {
-				enc := json.NewEncoder(w)
+				enc := json.NewEncoder(report.SafeJSON(w))
 				enc.SetIndent("", "  ")
 				enc.SetEscapeHTML(false)
 				return enc.Encode(check)

@@ -12,6 +12,7 @@ import (
 	"github.com/catena-sec/catena/internal/app"
 	"github.com/catena-sec/catena/internal/eval"
 	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/report"
 )
 
 func decodeCommand() *cobra.Command {
@@ -95,7 +96,7 @@ func evalCommand() *cobra.Command {
 			}
 			res := eval.Score(r, key)
 			if format == "json" {
-				return res.WriteJSON(c.OutOrStdout())
+				return res.WriteJSON(report.SafeJSON(c.OutOrStdout()))
 			}
 			return res.WriteText(c.OutOrStdout(), verbose)
 		},

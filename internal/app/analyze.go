@@ -36,8 +36,8 @@ func (a *App) Analyze(ctx context.Context, paths []string) (*model.Report, error
 	return a.analyze(ctx, in)
 }
 
+// analyze is Analyze over inputs that can be read twice.
 func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
-
 	// The evidence itself, in parallel; what comes back is in the order of the inputs.
 	ev, err := a.scan(ctx, in)
 	if err != nil {
@@ -73,9 +73,8 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 		knowledge.Classify(al)
 	}
 	results := fusion.New(fusion.Options{}).Run(alerts, memory)
-	cases, incidents := a.tell(results, memory, stream)
-
-	r := a.report(ev, alerts, cases, incidents, correction)
+	incidents := tell(results, memory, stream)
+	r := a.report(ev, alerts, incidents, correction)
 
 	// Last, the records themselves, of all that the report cites.
 	if err := a.attachEvidence(ctx, in, r, stream); err != nil {
@@ -287,7 +286,7 @@ func fold(alerts []*model.Alert) []*model.Alert {
 }
 
 // tell turns the raised results into incidents, worst first.
-func (a *App) tell(results []*fusion.Result, memory *graph.Memory, stream []sighting) ([]*fusion.Result, []model.Incident) {
+func tell(results []*fusion.Result, memory *graph.Memory, stream []sighting) []model.Incident {
 	estate := story.Estate{Hosts: hosts(stream)}
 	observed := map[string]*model.Observation{}
 	for _, s := range stream {
@@ -295,10 +294,7 @@ func (a *App) tell(results []*fusion.Result, memory *graph.Memory, stream []sigh
 			observed[s.obs.Event] = s.obs
 		}
 	}
-	var (
-		raised    []*fusion.Result
-		incidents []model.Incident
-	)
+	var incidents []model.Incident
 	for _, r := range results {
 		if !r.Raised {
 			continue
@@ -315,10 +311,9 @@ func (a *App) tell(results []*fusion.Result, memory *graph.Memory, stream []sigh
 		if len(c.Core) == 0 {
 			continue
 		}
-		raised = append(raised, r)
 		incidents = append(incidents, *story.Tell(c, memory, estate))
 	}
-	return raised, incidents
+	return incidents
 }
 
 // hosts lists the hosts that the stream tells of.
@@ -338,7 +333,7 @@ func hosts(stream []sighting) []string {
 }
 
 // report puts together what was found.
-func (a *App) report(ev *evidence, alerts []*model.Alert, results []*fusion.Result, incidents []model.Incident, c *clock.Correction) *model.Report {
+func (a *App) report(ev *evidence, alerts []*model.Alert, incidents []model.Incident, c *clock.Correction) *model.Report {
 	r := &model.Report{
 		Schema:    model.ReportSchema,
 		Engine:    model.Engine{Version: a.opt.Version, Rules: a.engine.Digest(), AttackVersion: knowledge.AttackVersion},

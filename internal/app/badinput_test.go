@@ -183,7 +183,7 @@ func TestHostileNames(t *testing.T) {
 func TestEndlessLine(t *testing.T) {
 	const length = 64 << 20
 	if testing.Short() {
-		t.Skip("reads 64 MiB")
+		t.Skip("left out by -short: it reads a line of 64 MiB")
 	}
 	folder(t)
 	line := &repeated{left: length, c: 'A'}
@@ -224,7 +224,7 @@ func (r *repeated) Read(p []byte) (int, error) {
 func TestDamagedLogs(t *testing.T) {
 	dir := filepath.Join(dataFolder(t), "robustness_evtx")
 	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no damaged logs at", dir)
+		t.Skip("the folder of damaged logs is absent:", dir)
 	}
 	r := analyze(t, Options{}, dir)
 	if len(r.Inputs) != 4 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/catena-sec/catena/internal/decode"
 	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/report"
 )
 
 // Decoded is one record as Catena understands it, for "catena decode".
@@ -41,7 +42,7 @@ func (a *App) Decode(ctx context.Context, paths []string, w io.Writer) (clean bo
 		return false, err
 	}
 	out := bufio.NewWriterSize(w, 1<<16)
-	enc := json.NewEncoder(out)
+	enc := json.NewEncoder(report.SafeJSON(out))
 	enc.SetEscapeHTML(false)
 	clean = true
 	var inputs []*inputState

@@ -22,9 +22,6 @@ func (r *Registry) Detect(head []byte) Decoder {
 	return best
 }
 
-// Decoders returns the decoders in the order of the catalog.
-func (r *Registry) Decoders() []Decoder { return r.decoders }
-
 // finish sets what every event has, once its slots and stamps are known: Time is
 // the sensor's own stamp where there is one, else the record's, else the
 // collector's.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // so that the zones of the test are there on every machine
 
 	"github.com/catena-sec/catena/internal/model"
 )
@@ -85,7 +86,7 @@ func TestSudoSlots(t *testing.T) {
 func TestSyslogStamps(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
-		t.Skip("no time zones on this machine:", err)
+		t.Fatal(err)
 	}
 	for line, want := range map[string]string{
 		"Mar  3 10:00:01 h p: m":                                "2024-03-03T09:00:01Z",

@@ -132,3 +132,17 @@ func escapeHidden(b []byte) []byte {
 	}
 	return out
 }
+
+// SafeJSON returns a writer for JSON text that may be looked at on a terminal:
+// what a reader cannot see or a terminal acts on leaves it escaped. Each Write
+// must hold whole characters, as those of a json.Encoder do.
+func SafeJSON(w io.Writer) io.Writer { return safeJSON{w} }
+
+type safeJSON struct{ w io.Writer }
+
+func (s safeJSON) Write(p []byte) (int, error) {
+	if _, err := s.w.Write(escapeHidden(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

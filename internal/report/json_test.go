@@ -152,3 +152,19 @@ func TestWriteErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestSafeJSON: JSON for a terminal says the same and shows what it hides.
+func TestSafeJSON(t *testing.T) {
+	const hostile = "a\u009b31m\u202etxt.exe\u200b\x1b[2J"
+	var b strings.Builder
+	if err := json.NewEncoder(SafeJSON(&b)).Encode(map[string]string{"name": hostile}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\u009b\u202e\u200b\x1b") {
+		t.Errorf("%q reaches the terminal", b.String())
+	}
+	var back map[string]string
+	if err := json.Unmarshal([]byte(b.String()), &back); err != nil || back["name"] != hostile {
+		t.Errorf("%q, %v", back["name"], err)
+	}
+}
