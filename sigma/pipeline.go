@@ -39,6 +39,8 @@ type Pipeline struct {
 type step struct {
 	id, kind string
 	where    string
+	file     string // the pipeline's, and the line
+	line     int
 	rule     check
 	item     check
 	field    check
@@ -193,7 +195,7 @@ func (d *document) steps(n *yaml.Node, where string, depth int) ([]*step, error)
 
 func (d *document) step(n *yaml.Node, where string, depth int) (*step, error) {
 	a := &args{d: d, n: n, where: where, used: []string{"id", "type"}}
-	s := &step{id: a.text("id", ""), kind: a.text("type", ""), where: where}
+	s := &step{id: a.text("id", ""), kind: a.text("type", ""), where: where, file: d.file, line: d.line + n.Line}
 	if s.kind != "" {
 		s.where += " (" + clip(s.kind) + ")"
 	}
@@ -227,8 +229,7 @@ func (p *Pipeline) SetVars(vars map[string][]string) {
 }
 
 // ReadVars reads lists for placeholders: every file NAME.txt at the top of fsys
-// is the variable NAME, one value a line. Empty lines and those that begin with
-// "#" are left out.
+// is the variable NAME; see ReadList.
 func ReadVars(fsys fs.FS) (map[string][]string, error) {
 	files, err := fs.Glob(fsys, "*.txt")
 	if err != nil {
@@ -247,23 +248,36 @@ func ReadVars(fsys fs.FS) (map[string][]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		values := []string{}
-		lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(src, []byte("\xef\xbb\xbf"))))
-		lines.Buffer(nil, MaxFileSize+1)
-		for n := 1; lines.Scan(); n++ {
-			text := strings.TrimSpace(lines.Text())
-			switch {
-			case !utf8.ValidString(text):
-				return nil, refusal(name, n, "", "line is not UTF-8")
-			case len(text) > MaxValueLen:
-				return nil, refusal(name, n, "", "value is longer than %d bytes", MaxValueLen)
-			case text != "" && text[0] != '#':
-				values = append(values, text)
-			}
+		values, err := ReadList(name, src)
+		if err != nil {
+			return nil, err
 		}
 		out[strings.TrimSuffix(path.Base(name), ".txt")] = values
 	}
 	return out, nil
+}
+
+// ReadList reads the values of a variable, one a line. Empty lines and those that
+// begin with "#" are left out. file is only used in messages.
+func ReadList(file string, src []byte) ([]string, error) {
+	if len(src) > MaxFileSize {
+		return nil, refusal(file, 0, "", "file is larger than %d bytes", MaxFileSize)
+	}
+	values := []string{}
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(src, []byte("\xef\xbb\xbf"))))
+	lines.Buffer(nil, MaxFileSize+1)
+	for n := 1; lines.Scan(); n++ {
+		text := strings.TrimSpace(lines.Text())
+		switch {
+		case !utf8.ValidString(text):
+			return nil, refusal(file, n, "", "line is not UTF-8")
+		case len(text) > MaxValueLen:
+			return nil, refusal(file, n, "", "value is longer than %d bytes", MaxValueLen)
+		case text != "" && text[0] != '#':
+			values = append(values, text)
+		}
+	}
+	return values, nil
 }
 
 // JoinPipelines returns one pipeline that does the work of several, in the order
@@ -333,7 +347,7 @@ func (x *work) fail(s *step, err error) error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return refusal(x.rule.File, x.rule.Line, "pipeline "+clip(x.p.Name)+": "+s.where, "%s", err)
+	return refusal(x.rule.File, x.rule.Line, fmt.Sprintf("pipeline %s:%d: %s", s.file, s.line, s.where), "%s", err)
 }
 
 // spend takes from the budget.
