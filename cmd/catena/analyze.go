@@ -25,6 +25,7 @@ type evidenceFlags struct {
 	zone      string
 	year      int
 	workers   int
+	geoip     []string
 }
 
 func (f *evidenceFlags) add(c *cobra.Command) {
@@ -32,6 +33,7 @@ func (f *evidenceFlags) add(c *cobra.Command) {
 	fl.StringArrayVar(&f.rules, "rules", nil, "add the Sigma rules of this file or `folder`; repeatable")
 	fl.BoolVar(&f.noBuiltin, "no-builtin-rules", false, "leave our own rules out")
 	fl.StringArrayVar(&f.mappings, "mapping", nil, "add a mapping `file` for alerts of a product Catena does not know; repeatable")
+	fl.StringArrayVar(&f.geoip, "geoip", nil, "MaxMind database `file` (.mmdb) of cities, countries or networks, for sign-ins from where nobody can be; repeatable")
 	fl.StringVar(&f.zone, "tz", "UTC", "time `zone` of stamps that name none, such as Europe/Paris")
 	fl.IntVar(&f.year, "year", 0, "`year` of syslog stamps, which carry none (default: found out from the evidence)")
 	fl.IntVar(&f.workers, "workers", 0, "goroutines that decode and match (default: all cores); the result does not depend on it")
@@ -48,7 +50,7 @@ func (f *evidenceFlags) options(c *cobra.Command) (app.Options, error) {
 	if f.year < 0 || f.year > 9999 {
 		return app.Options{}, usageError{fmt.Errorf("--year %d: no such year", f.year)}
 	}
-	return app.Options{Version: version, RuleDirs: f.rules, NoBuiltin: f.noBuiltin, Mappings: f.mappings, Zone: zone, Year: f.year,
+	return app.Options{Version: version, RuleDirs: f.rules, NoBuiltin: f.noBuiltin, Mappings: f.mappings, Zone: zone, Year: f.year, GeoIP: f.geoip,
 		Workers: f.workers, Stdin: c.InOrStdin()}, nil
 }
 

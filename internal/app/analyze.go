@@ -50,9 +50,12 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 
 	a.progress(Progress{Phase: "fusing", Inputs: len(ev.inputs), Events: ev.events})
 	memory := graph.New(graph.Options{})
-	detectors, correlations := detectors(), a.engine.Correlations()
+	detectors, correlations := detectors(a.places), a.engine.Correlations()
+	watch := newWatch(detectors, ev.alerts)
 	var alerts []*model.Alert
 	for _, s := range stream {
+		watch.until(s.obs.Time)
+		raised := len(alerts)
 		memory.Observe(s.obs)
 		for _, r := range s.rules {
 			if i := int(r); a.engine.Alerts(i) {
@@ -65,6 +68,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 		for _, d := range detectors {
 			alerts = append(alerts, d.Observe(s.obs)...)
 		}
+		watch.tell(alerts[raised:])
 	}
 	alerts = append(fold(alerts), ev.alerts...)
 
@@ -134,7 +138,7 @@ func (ev *evidence) take(a *model.Alert, inside func(time.Time) bool) {
 // scan walks the inputs, finds each input's format, and decodes and matches it.
 func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 	ev := &evidence{}
-	sc := &scanner{registry: a.registry, engine: a.engine, names: a.names}
+	sc := &scanner{registry: a.registry, engine: a.engine, names: a.names, tells: a.tells}
 	begun := map[*inputState]bool{}
 	collect := func(s *scanned) {
 		in := s.input

@@ -28,6 +28,7 @@ type Options struct {
 	Year      int            // for stamps without a year; 0 lets the decoder find out
 	Workers   int            // 0 means all cores; the result does not depend on it
 	Stdin     io.Reader      // what the path "-" reads
+	GeoIP     []string       // MaxMind databases of places and networks
 	// Progress is told now and then how far the work is; nil means nobody asks.
 	Progress func(Progress)
 }
@@ -51,16 +52,27 @@ type App struct {
 	rules    []*sigma.Rule
 	refused  []Refusal
 	names    *model.Names
-	maxActs  int // see maxActs
+	tells    tells
+	places   detect.Places // nil if unknown
+	maxActs  int           // see maxActs
 }
 
-// New loads rules and mappings. A rule that cannot be used is no error: Refused
-// lists them. An unreadable folder of rules or a broken mapping is one.
+// New loads rules, mappings and the GeoIP database. A rule that cannot be used is
+// no error: Refused lists them. An unreadable folder of rules, a broken mapping or
+// a database that is none is one.
 func New(o Options) (*App, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	a := &App{opt: o, names: model.NewNames(), maxActs: maxActs}
+	a.tells = newTells(a.names)
+	if len(o.GeoIP) > 0 {
+		places, err := detect.OpenGeoIP(o.GeoIP...)
+		if err != nil {
+			return nil, fmt.Errorf("read the GeoIP database: %w", err)
+		}
+		a.places = places
+	}
 	mappings, err := loadMappings(o.Mappings)
 	if err != nil {
 		return nil, err

@@ -21,8 +21,9 @@ func decoders(o decode.Options) []decode.Decoder {
 	}
 }
 
-// detectors are the stateful detectors we ship, new ones for each run.
-func detectors() []detect.Detector {
+// detectors are the stateful detectors we ship, new ones for each run. places may
+// be nil.
+func detectors(places detect.Places) []detect.Detector {
 	return []detect.Detector{
 		detect.NewSpray(),
 		detect.NewBruteForce(),

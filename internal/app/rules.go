@@ -270,7 +270,7 @@ func (a *App) Definitions() []detect.Definition {
 	for i := range a.engine.Rules() {
 		out = append(out, a.engine.Definition(i))
 	}
-	for _, d := range detectors() {
+	for _, d := range detectors(a.places) {
 		out = append(out, d.Definition())
 	}
 	return out

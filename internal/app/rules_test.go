@@ -86,7 +86,7 @@ func TestDefinitions(t *testing.T) {
 		}
 		seen[d.Rule.ID] = d.Rule.Title
 	}
-	if len(seen) != a.Rules()+len(detectors()) {
+	if len(seen) != a.Rules()+len(detectors(nil)) {
 		t.Errorf("%d definitions", len(seen))
 	}
 }

@@ -53,6 +53,7 @@ type scanner struct {
 	registry *decode.Registry
 	engine   *detect.Engine
 	names    *model.Names
+	tells    tells
 }
 
 type job struct {
@@ -226,6 +227,7 @@ func (w *worker) observe(ev *model.Event) *model.Observation {
 		Source: ev.Source, Subsystem: ev.Subsystem, Ref: ev.Ref, Entities: w.entities(ev.Entities), Text: w.intern(observedText(ev)),
 	}
 	o.Source.Service = w.intern(o.Source.Service)
+	w.tells.fill(o, ev)
 	return o
 }
 

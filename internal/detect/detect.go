@@ -34,6 +34,13 @@ type Detector interface {
 	Observe(o *model.Observation) []*model.Alert
 }
 
+// An AlertWatcher is a Detector that wants to know of all alerts: the engine calls
+// Alerted for each after the observation that raised it was observed, in order of
+// time. It must not change a.
+type AlertWatcher interface {
+	Alerted(a *model.Alert)
+}
+
 // Engine holds compiled rules. It is immutable and shared by all goroutines.
 type Engine struct {
 	names *model.Names

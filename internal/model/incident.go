@@ -164,6 +164,21 @@ type Observation struct {
 	// Text is what was run, asked or written, where the act has such a thing: a
 	// command line, a script's start, a registry value. At most MaxObservedText bytes.
 	Text string
+	// Bytes is how much left with the act, where the record says so: what the source
+	// of a connection sent, what a read of an object or mailbox gave out. 0 is unknown.
+	Bytes int64
+	// Place is where the act came from, as the record itself says; nil mostly. What
+	// observations share they do not change.
+	Place *Place
+}
+
+// A Place is where on earth an act came from. Unknown parts are zero.
+type Place struct {
+	Country  string  // ISO 3166-1 alpha-2, upper case
+	Lat, Lon float64 // degrees; known only if Located
+	Located  bool
+	Radius   float64 // km that the coordinates may be off; 0 if nobody says
+	Network  uint32  // number of the autonomous system
 }
 
 // MaxObservedText bounds Observation.Text, in bytes.
