@@ -19,19 +19,17 @@ import (
 
 // evidenceFlags are what every command that reads evidence takes.
 type evidenceFlags struct {
-	rules     []string
-	noBuiltin bool
-	mappings  []string
-	zone      string
-	year      int
-	workers   int
-	geoip     []string
+	ruleFlags
+	mappings []string
+	zone     string
+	year     int
+	workers  int
+	geoip    []string
 }
 
 func (f *evidenceFlags) add(c *cobra.Command) {
 	fl := c.Flags()
-	fl.StringArrayVar(&f.rules, "rules", nil, "add the Sigma rules of this file or `folder`; repeatable")
-	fl.BoolVar(&f.noBuiltin, "no-builtin-rules", false, "leave our own rules out")
+	f.ruleFlags.add(c)
 	fl.StringArrayVar(&f.mappings, "mapping", nil, "add a mapping `file` for alerts of a product Catena does not know; repeatable")
 	fl.StringArrayVar(&f.geoip, "geoip", nil, "MaxMind database `file` (.mmdb) of cities, countries or networks, for sign-ins from where nobody can be; repeatable")
 	fl.StringVar(&f.zone, "tz", "UTC", "time `zone` of stamps that name none, such as Europe/Paris")
@@ -50,7 +48,11 @@ func (f *evidenceFlags) options(c *cobra.Command) (app.Options, error) {
 	if f.year < 0 || f.year > 9999 {
 		return app.Options{}, usageError{fmt.Errorf("--year %d: no such year", f.year)}
 	}
-	return app.Options{Version: version, RuleDirs: f.rules, NoBuiltin: f.noBuiltin, Mappings: f.mappings, Zone: zone, Year: f.year, GeoIP: f.geoip,
+	adapt, err := f.adapt()
+	if err != nil {
+		return app.Options{}, err
+	}
+	return app.Options{Version: version, RuleDirs: f.rules, NoBuiltin: f.noBuiltin, Adapt: adapt, Mappings: f.mappings, Zone: zone, Year: f.year, GeoIP: f.geoip,
 		Workers: f.workers, Stdin: c.InOrStdin()}, nil
 }
 

@@ -37,9 +37,7 @@ func decodeCommand() *cobra.Command {
 		},
 	}
 	ev.add(c)
-	for _, name := range []string{"rules", "no-builtin-rules", "workers"} {
-		_ = c.Flags().MarkHidden(name) // these flags exist: the names are those added above
-	}
+	hideFlags(c, append(ruleFlagNames(), "workers"))
 	return c
 }
 

@@ -340,7 +340,7 @@ func hosts(stream []sighting) []string {
 func (a *App) report(ev *evidence, alerts []*model.Alert, incidents []model.Incident, c *clock.Correction) *model.Report {
 	r := &model.Report{
 		Schema:    model.ReportSchema,
-		Engine:    model.Engine{Version: a.opt.Version, Rules: a.engine.Digest(), AttackVersion: knowledge.AttackVersion},
+		Engine:    model.Engine{Version: a.opt.Version, Rules: a.engine.Digest() + a.adapted, AttackVersion: knowledge.AttackVersion},
 		Totals:    model.Totals{Events: ev.events, Alerts: len(alerts), Incidents: len(incidents)},
 		Incidents: incidents,
 		Notes:     a.notes(ev, c),

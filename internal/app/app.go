@@ -21,6 +21,7 @@ type Options struct {
 	RuleDirs  []string // folders or files of Sigma rules, besides our own
 	NoBuiltin bool     // leave our own rules out
 	Mappings  []string // mapping files, besides our own
+	Adapt     Adapt    // what is made of rules before they are used
 	AllAlerts bool     // put every alert in the report, not only those of incidents
 	Since     time.Time
 	Until     time.Time      // events outside are left out; zero means no bound
@@ -50,6 +51,8 @@ type App struct {
 	registry *decode.Registry
 	engine   *detect.Engine
 	rules    []*sigma.Rule
+	set      *sigma.Set
+	adapted  string // digest of what Adapt made of rules
 	refused  []Refusal
 	names    *model.Names
 	tells    tells

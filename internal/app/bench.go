@@ -35,7 +35,7 @@ type BenchSeconds struct {
 // clock, since time is its subject.
 func Bench(ctx context.Context, o Options, paths []string) (*BenchResult, error) {
 	bare := o
-	bare.NoBuiltin, bare.RuleDirs = true, nil
+	bare.NoBuiltin, bare.RuleDirs, bare.Adapt = true, nil, Adapt{}
 	without, err := New(bare)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,11 @@ func readRule(fsys fs.FS, p string) ([]byte, error) {
 
 // loadRules reads, parses and compiles all rules.
 func (a *App) loadRules() error {
+	adapt, err := newAdapter(a.opt.Adapt)
+	if err != nil {
+		return err
+	}
+	a.adapted = adapt.digest
 	var files []ruleFile
 	if !a.opt.NoBuiltin {
 		own, err := rules.Files()
@@ -104,7 +109,7 @@ func (a *App) loadRules() error {
 		}
 		files = append(files, more...)
 	}
-	parsed := parseAll(files, a.opt.Workers)
+	parsed := parseAll(files, adapt, a.opt.Workers)
 	var (
 		all     []*sigma.Rule
 		builtin = map[*sigma.Rule]bool{}
@@ -127,7 +132,7 @@ func (a *App) loadRules() error {
 	slices.SortStableFunc(a.refused, func(x, y Refusal) int {
 		return cmp.Or(cmp.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Reason, y.Reason))
 	})
-	a.rules = set.Rules()
+	a.rules, a.set = set.Rules(), set
 	a.engine = detect.New(a.names, set, func(r *sigma.Rule) bool { return builtin[r] })
 	return nil
 }
@@ -168,8 +173,8 @@ type parsedFile struct {
 	err   error
 }
 
-// parseAll parses files on n goroutines and keeps their order.
-func parseAll(files []ruleFile, n int) []parsedFile {
+// parseAll parses and adapts files on n goroutines and keeps their order.
+func parseAll(files []ruleFile, adapt *adapter, n int) []parsedFile {
 	out := make([]parsedFile, len(files))
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -181,7 +186,9 @@ func parseAll(files []ruleFile, n int) []parsedFile {
 					out[i].err = errors.Join(err)
 					continue
 				}
-				out[i].rules, out[i].err = sigma.Parse(files[i].path, src)
+				rules, bad := sigma.Parse(files[i].path, src)
+				rules, err = adapt.apply(rules, files[i].builtin)
+				out[i] = parsedFile{rules, errors.Join(bad, err)}
 			}
 		})
 	}
