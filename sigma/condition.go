@@ -66,6 +66,17 @@ type condParser struct {
 	toks       []string
 	at         int
 	selections []*expr // named
+	// note, unless nil, is told of every part read, inner ones first: the tokens
+	// from and to which it stands, and what they mean.
+	note func(from, to int, e *expr)
+}
+
+// noted tells of a part that ends here.
+func (p *condParser) noted(from int, e *expr) *expr {
+	if p.note != nil {
+		p.note(from, p.at, e)
+	}
+	return e
 }
 
 func (p *condParser) peek() string {
@@ -89,6 +100,7 @@ func (p *condParser) or(depth int) (*expr, error) {
 }
 
 func (p *condParser) chain(word string, op exprOp, next func() (*expr, error)) (*expr, error) {
+	from := p.at
 	var kids []*expr
 	for {
 		e, err := next()
@@ -97,13 +109,16 @@ func (p *condParser) chain(word string, op exprOp, next func() (*expr, error)) (
 		}
 		kids = append(kids, e)
 		if !p.accept(word) {
-			return combine(op, kids), nil
+			if len(kids) == 1 {
+				return e, nil
+			}
+			return p.noted(from, combine(op, kids)), nil
 		}
 	}
 }
 
 func (p *condParser) not(depth int) (*expr, error) {
-	negated := false
+	from, negated := p.at, false
 	for p.accept("not") {
 		negated = !negated
 	}
@@ -111,7 +126,7 @@ func (p *condParser) not(depth int) (*expr, error) {
 	if err != nil || !negated {
 		return e, err
 	}
-	return &expr{op: exprNot, kids: []*expr{e}}, nil
+	return p.noted(from, &expr{op: exprNot, kids: []*expr{e}}), nil
 }
 
 func (p *condParser) primary(depth int) (*expr, error) {
@@ -135,13 +150,18 @@ func (p *condParser) primary(depth int) (*expr, error) {
 	case tok == ")":
 		return nil, fmt.Errorf("unexpected closing parenthesis")
 	case p.at+1 < len(p.toks) && strings.EqualFold(p.toks[p.at+1], "of"):
+		from := p.at
 		p.at += 2
-		return p.quantified(tok)
+		e, err := p.quantified(tok)
+		if err != nil {
+			return nil, err
+		}
+		return p.noted(from, e), nil
 	}
 	p.at++
 	for _, s := range p.selections {
 		if s.name == tok {
-			return s, nil
+			return p.noted(p.at-1, s), nil
 		}
 	}
 	return nil, fmt.Errorf("%s is not a selection of this rule", quote(tok))

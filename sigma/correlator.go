@@ -16,6 +16,8 @@ type CorrelatorOptions struct {
 	MaxEvents int // events of all groups together; 1,000,000
 	MaxWindow int // events of one group; 10,000, or what a condition asks for
 	MaxIDs    int // ids in one Match; 100
+
+	Trace func(Step) // is told what every match does; nil: nobody asks
 }
 
 // An Event is a match of a detection rule, as a Correlator sees it.
@@ -143,6 +145,7 @@ func (c *Correlator) add(in *input, out []Match) []Match {
 		entries := l.entries(int(u.ref), in)
 		if len(keys) == 0 || len(entries) == 0 {
 			c.stats.Ungrouped++
+			c.step(l, nil, in.Rule, in.ID, StepUngrouped, nil)
 			continue
 		}
 		for _, values := range keys {
@@ -258,9 +261,11 @@ func (c *Correlator) insert(u use, l *link, values []string, entries []entry) (*
 		c.groups[key] = g
 	case e.at < g.last()-span:
 		c.stats.Late++
+		c.step(l, g, l.refs[u.ref], e.id, StepLate, nil)
 		return nil, nil
 	case g.has(u.ref, e.id):
 		c.stats.Repeated++
+		c.step(l, g, l.refs[u.ref], e.id, StepRepeated, nil)
 		return nil, nil
 	default:
 		c.unlink(g)
@@ -282,7 +287,9 @@ func (c *Correlator) insert(u use, l *link, values []string, entries []entry) (*
 		c.stats.Trimmed++
 	}
 	c.evict()
-	return c.evaluate(l, g, span), g
+	m := c.evaluate(l, g, span)
+	c.step(l, g, l.refs[u.ref], entries[0].id, StepCounted, m)
+	return m, g
 }
 
 // threshold is the largest count that a condition compares with.
