@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/catena-sec/catena/internal/clock"
@@ -66,51 +65,22 @@ type job struct {
 // run decodes and matches jobs with n workers and hands the results to collect,
 // in the order of the jobs whatever worker did them, on the calling goroutine.
 func (s *scanner) run(ctx context.Context, n int, produce func(context.Context, func(job) error) error, collect func(*scanned)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type slot struct {
-		job  job
-		done chan *scanned
-	}
-	var (
-		work  = make(chan slot, n)
-		order = make(chan slot, 2*n) // bounds the chunks in memory
-		fail  error
-		wg    sync.WaitGroup
-	)
-	for range n {
-		wg.Go(func() {
-			w := worker{scanner: s, matcher: s.engine.NewMatcher(), strings: map[string]string{}, lists: map[string][]model.Entity{}}
-			for sl := range work {
-				sl.done <- w.scan(sl.job)
-			}
-		})
-	}
-	go func() {
-		defer close(order)
-		defer close(work)
-		fail = produce(ctx, func(j job) error {
-			sl := slot{j, make(chan *scanned, 1)}
-			select {
-			case order <- sl:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			select {
-			case work <- sl:
-				return nil
-			case <-ctx.Done():
-				// The slot stands in order already: answer it, so that nobody waits.
-				sl.done <- &scanned{input: j.input, seq: j.seq, clocks: &clock.Estimator{}}
-				return ctx.Err()
-			}
-		})
+	return inOrder(ctx, n, produce, func() func(job) *scanned {
+		w := worker{scanner: s, matcher: s.engine.NewMatcher(), strings: map[string]string{}, lists: map[string][]model.Entity{}}
+		return w.scan
+	}, collect)
+}
+
+// decode decodes a job's chunk. A decoder that panics is our bug; the evidence of
+// the others must not be lost for it.
+func (j *job) decode() (b decode.Batch) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.Fail(j.chunk.Offset, j.chunk.Record+b.Records, fmt.Sprintf("internal error in the %s decoder: %v", j.decoder.Name(), p))
+		}
 	}()
-	for sl := range order {
-		collect(<-sl.done)
-	}
-	wg.Wait()
-	return fail
+	j.decoder.Decode(j.chunk, &b)
+	return b
 }
 
 // worker is the state of one scanning goroutine.
@@ -146,17 +116,7 @@ func (w *worker) intern(s string) string {
 // scan decodes one chunk and matches every event of it.
 func (w *worker) scan(j job) *scanned {
 	out := &scanned{input: j.input, seq: j.seq, clocks: &clock.Estimator{}}
-	var b decode.Batch
-	func() {
-		// A decoder that panics is our bug; the evidence of the others must not be
-		// lost for it.
-		defer func() {
-			if p := recover(); p != nil {
-				b.Fail(j.chunk.Offset, j.chunk.Record+b.Records, fmt.Sprintf("internal error in the %s decoder: %v", j.decoder.Name(), p))
-			}
-		}()
-		j.decoder.Decode(j.chunk, &b)
-	}()
+	b := j.decode()
 	out.events = int64(len(b.Events) + len(b.Alerts))
 	out.bytes, out.skipped, out.errors = int64(len(j.chunk.Data)), b.Skipped, b.Errors
 	for i := range b.Events {
