@@ -434,6 +434,24 @@ const (
 	FDetectionUserSpaced
 	FFeatureName
 	FFeatureNameSpaced
+
+	// Fields of the logs of network devices, web servers and databases.
+	FSrcIp
+	FSrcPort
+	FDstIp
+	FDstPort
+	FSrcHost
+	FDstHost
+	FCIp
+	FSIp
+	FRIp
+	FCsHost
+	FCsUsername
+	FCUri
+	FCsMethod
+	FScStatus
+	FDatabase
+	FSessionLower
 )
 
 // wellKnown lists the names of the constants above, in their order; a test
@@ -868,4 +886,20 @@ var wellKnown = [...]string{
 	"Detection User",
 	"Feature_Name",
 	"Feature Name",
+	"src_ip",
+	"src_port",
+	"dst_ip",
+	"dst_port",
+	"src_host",
+	"dst_host",
+	"c-ip",
+	"s-ip",
+	"r-ip",
+	"cs-host",
+	"cs-username",
+	"c-uri",
+	"cs-method",
+	"sc-status",
+	"database",
+	"session_id",
 }
