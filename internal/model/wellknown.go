@@ -451,7 +451,7 @@ const (
 	FCsMethod
 	FScStatus
 	FDatabase
-	FSessionLower
+	FSessionIdLower
 )
 
 // wellKnown lists the names of the constants above, in their order; a test
