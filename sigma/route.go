@@ -43,6 +43,9 @@ func includesService(product, rule, event string) bool {
 	return false
 }
 
+// Covers reports whether rules for a log source apply to events of another.
+func (s LogSource) Covers(event LogSource) bool { return covers(s.fold(), event.fold()) }
+
 func (s LogSource) fold() LogSource {
 	return LogSource{strings.ToLower(s.Product), strings.ToLower(s.Category), strings.ToLower(s.Service)}
 }

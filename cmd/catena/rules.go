@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,16 @@ import (
 func rulesCommand() *cobra.Command {
 	c := &cobra.Command{Use: "rules", Short: "Work on Sigma rules", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(rulesCheckCommand(), rulesListCommand())
+	c.AddCommand(rulesFitCommand())
 	return c
+}
+
+// writeJSON writes v indented, with what hides in texts made visible.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(report.SafeJSON(w))
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 func rulesCheckCommand() *cobra.Command {
@@ -31,10 +41,7 @@ func rulesCheckCommand() *cobra.Command {
 			}
 			w := c.OutOrStdout()
 			if format == "json" {
-				enc := json.NewEncoder(report.SafeJSON(w))
-				enc.SetIndent("", "  ")
-				enc.SetEscapeHTML(false)
-				return enc.Encode(check)
+				return writeJSON(w, check)
 			}
 			for _, r := range check.Refused {
 				fmt.Fprintln(w, report.Clean(r.String()))
