@@ -11,10 +11,11 @@ import (
 // passed through a log shipper may carry it only as @timestamp.
 func cloudTrailShape() jsonShape {
 	return jsonShape{
-		name: "cloudtrail",
-		all:  marks(markEventName),
-		any:  marks(markAwsRegion, markUserIdentity, markEventVersion),
-		emit: emitCloudTrail,
+		name:  "cloudtrail",
+		all:   []string{"eventName"},
+		any:   []string{"awsRegion", "userIdentity.type", "eventVersion"},
+		times: []string{"eventTime", "@timestamp", "at_sign_timestamp", "p_event_time"},
+		emit:  emitCloudTrail,
 	}
 }
 
@@ -23,33 +24,18 @@ func cloudTrailShape() jsonShape {
 func cloudTrailLookupShape() jsonShape {
 	return jsonShape{
 		name: "cloudtrail",
-		all:  marks(markCloudTrailEvent),
+		all:  []string{"CloudTrailEvent"},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
-			b.Drop()
-			text := w.doc.text(markCloudTrailEvent)
-			w.inner.reset()
-			w.inner.data, w.inner.p = []byte(text), 0
-			if err := w.inner.value(nil, 0); err != nil {
-				return err
-			}
-			plainSlots(b, &w.inner)
-			w.doc, w.inner = w.inner, w.doc
-			return emitCloudTrail(w, b, e)
+			return w.unwrap(b, e, w.doc.text("CloudTrailEvent"))
 		},
 	}
 }
 
 func emitCloudTrail(w *jsonWorker, b *Batch, e *model.Event) error {
 	doc := &w.doc
-	for _, m := range [...]jsonMark{markEventTimeLower, markAtTimestamp, markPEventTime} {
-		var ok bool
-		if e.Recorded, ok = jsonTime(doc, m, w.o); ok {
-			break
-		}
-	}
 	e.Source = model.LogSource{Product: "aws", Service: "cloudtrail"}
-	e.Code = doc.text(markEventName)
-	source := strings.TrimSuffix(doc.text(markEventSource), ".amazonaws.com")
+	e.Code = doc.text("eventName")
+	source := strings.TrimSuffix(doc.text("eventSource"), ".amazonaws.com")
 	e.Subsystem = awsSubsystem(source)
 	failed := b.Text(model.FErrorCode) != ""
 	e.Act = awsAct(source, e.Code, failed, b.Text(model.FResponseElementsConsoleLogin))

@@ -2,10 +2,10 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/catena-sec/catena/internal/model"
 )
@@ -19,32 +19,36 @@ import (
 // Every leaf of a record becomes a slot under its dotted path; the values of an
 // array are several slots of one path.
 func JSON(o Options) Decoder {
-	return &jsonDecoder{
+	keys := newJSONKeys()
+	d := &jsonDecoder{
 		o:        o,
-		shapes:   jsonShapes(),
+		shapes:   bindShapes(jsonShapes(), keys),
+		usual:    keys.add(usualTimes()),
 		mappings: bindMappings(o),
-		workers:  &sync.Pool{New: func() any { return newJSONWorker(o.Names) }},
 	}
+	d.workers.New = func() any {
+		paths := newJSONPaths(o.Names, keys)
+		return &jsonWorker{d: d, o: &d.o, doc: newJSONDoc(paths), inner: newJSONDoc(paths)}
+	}
+	return d
 }
 
 type jsonDecoder struct {
 	o        Options
-	shapes   []jsonShape
+	shapes   []boundShape
+	usual    []jsonKey // times of records that nobody knows
 	mappings []*boundMapping
-	workers  *sync.Pool // of *jsonWorker: caches of paths, no state of records
+	workers  sync.Pool // of *jsonWorker: caches of paths, no state of records
 }
 
 // A jsonWorker is what one goroutine needs to decode: a document and one for JSON
 // text inside of values.
 type jsonWorker struct {
+	d     *jsonDecoder
 	o     *Options
 	doc   jsonDoc
 	inner jsonDoc
-}
-
-func newJSONWorker(names *model.Names) *jsonWorker {
-	paths := newJSONPaths(names)
-	return &jsonWorker{doc: jsonDoc{paths: paths}, inner: jsonDoc{paths: paths}}
+	wraps int // how many wrappings of the record were taken off
 }
 
 func (*jsonDecoder) Name() string { return "json" }
@@ -71,7 +75,6 @@ func (*jsonDecoder) Sniff(head []byte) int {
 // the next line that begins a record.
 func (d *jsonDecoder) Decode(c Chunk, b *Batch) {
 	w := d.workers.Get().(*jsonWorker) //nolint:errcheck // the pool holds nothing else
-	w.o = &d.o
 	defer func() {
 		clear(w.doc.leaves[:cap(w.doc.leaves)]) // let the chunk go
 		clear(w.inner.leaves[:cap(w.inner.leaves)])
@@ -114,7 +117,11 @@ func (d *jsonDecoder) Decode(c Chunk, b *Batch) {
 			Ref: model.Ref{Input: c.Input, Record: record, Offset: c.Offset + int64(at)},
 			Raw: data[at:end:end],
 		}
-		d.record(w, b, &e)
+		w.wraps = 0
+		if err := d.record(w, b, &e); err != nil {
+			b.Drop()
+			b.Fail(e.Ref.Offset, record, err.Error())
+		}
 		if w.doc.more {
 			b.tooWide(e.Ref.Offset, record)
 		}
@@ -252,62 +259,49 @@ func skipJSONSpace(b []byte, p int) int {
 }
 
 // record makes an event or alert of the flattened record.
-func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) {
+func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) error {
 	doc := &w.doc
 	for i := range d.shapes {
 		s := &d.shapes[i]
-		if s.all&^doc.marks != 0 || s.any != 0 && s.any&doc.marks == 0 || s.also != nil && !s.also(doc) {
+		if !s.fits(doc) {
 			continue
 		}
 		e.Format = s.name
+		if t, ok := keyTimes(doc, s.timeKeys, w.o); ok {
+			e.Recorded = t
+		}
+		if t, ok := keyTimes(doc, s.receivedKeys, w.o); ok {
+			e.Received = t
+		}
 		shapeSlots(b, doc, i, s.field)
 		if err := s.emit(w, b, e); err != nil {
-			b.Drop()
-			b.Fail(e.Ref.Offset, e.Ref.Record, s.name+": "+err.Error())
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		return
+		return nil
 	}
 	e.Format = "json"
 	plainSlots(b, doc)
 	for _, m := range d.mappings {
 		if m.matches(b) {
-			if err := m.emit(b, *e); err != nil {
-				b.Fail(e.Ref.Offset, e.Ref.Record, err.Error())
-			}
-			return
+			return m.emit(b, *e)
 		}
 	}
-	for _, m := range usualTimes {
-		if t, ok := jsonTime(doc, m, w.o); ok {
-			e.Recorded = t
-			finish(e)
-			b.Emit(*e)
-			return
-		}
+	if t, ok := keyTimes(doc, d.usual, w.o); ok {
+		e.Recorded = t
+		finish(e)
+		b.Emit(*e)
+		return nil
 	}
-	b.Drop()
-	b.Fail(e.Ref.Offset, e.Ref.Record, "unknown JSON shape: keys "+topKeys(doc))
+	return errors.New("unknown JSON shape: keys " + topKeys(doc))
 }
 
-// usualTimes are the keys under which records of any product keep their time, the
+// usualTimes are the paths under which records of any product keep their time, the
 // likeliest first.
-var usualTimes = [...]jsonMark{markAtTimestamp, markTimestampLower, markTimestamp, markEventTimeLower, markTime, markTimeUpper, markTs,
-	markTimeGenerated, markEventTime, markTimeCreated, markCreationTime, markRequestReceivedTimestamp, markPublished, markEventTimestamp,
-	markCreatedAt, markUpdatedAt, markCreatedAtUpper, markPEventTime, markFirstObserved, markTimestampNano}
-
-// jsonTime reads the time under a marked key: a stamp, or a count since 1970.
-func jsonTime(doc *jsonDoc, m jsonMark, o *Options) (t time.Time, ok bool) {
-	if !doc.has(m) {
-		return t, false
-	}
-	leaf := &doc.leaves[doc.first[m]]
-	if leaf.kind == model.Number {
-		return parseEpoch(leaf.text)
-	}
-	if t, ok = parseStamp(leaf.text, o.Zone); ok {
-		return t, true
-	}
-	return parseEpoch(leaf.text)
+func usualTimes() []string {
+	return []string{"@timestamp", "at_sign_timestamp", "timestamp", "Timestamp", "eventTime", "time", "Time", "ts", "TimeGenerated", "EventTime",
+		"TimeCreated", "CreationTime", "requestReceivedTimestamp", "published", "eventTimestamp", "event_timestamp", "event_time",
+		"created_at", "createdAt", "createdDateTime", "updatedAt", "updated_at", "CreatedAt", "p_event_time", "FirstObservedAt", "start_time",
+		"_time", "receiveTimestamp", "timestamp_ns"}
 }
 
 // topKeys lists the record's first top-level keys for an error's text.

@@ -21,22 +21,24 @@ type jsonPath struct {
 	key    string // the last label, as it stands in the record
 	name   string // the whole path
 	id     model.FieldID
-	mark   jsonMark
-	shaped [shapeCount]shapedField
+	keys   []jsonKey     // those it is a spelling of; of most paths none
+	shaped shapedField   // of the shape that met it first
+	others []shapedField // of further ones
 }
 
 // A shapedField is what a shape makes of a path.
 type shapedField struct {
-	known bool
+	shape int32 // 0 is none, 1 the first
 	drop  bool
-	name  string // only where the names are all given and id is Unnamed
 	id    model.FieldID
+	name  string // needed where the names are all given and id is Unnamed
 }
 
 // jsonPaths interns paths. It is bounded: keys come from evidence, so what does
 // not fit, or collides too often, is made anew each time.
 type jsonPaths struct {
 	names *model.Names
+	keys  *jsonKeys
 	table []*jsonPath
 	count int
 }
@@ -47,8 +49,8 @@ const (
 	jsonProbes    = 16
 )
 
-func newJSONPaths(names *model.Names) *jsonPaths {
-	return &jsonPaths{names: names, table: make([]*jsonPath, jsonPathSlots)}
+func newJSONPaths(names *model.Names, keys *jsonKeys) *jsonPaths {
+	return &jsonPaths{names: names, keys: keys, table: make([]*jsonPath, jsonPathSlots)}
 }
 
 // child returns the path of key under parent, which is nil at the top.
@@ -86,7 +88,7 @@ func (t *jsonPaths) make(h uint64, parent *jsonPath, key []byte) *jsonPath {
 	if len(p.name) > 2*model.MaxNameLen { // keep depth times width from growing
 		p.name = strings.ToValidUTF8(p.name[:2*model.MaxNameLen], "\uFFFD")
 	}
-	p.mark = markOf(p.name)
+	p.keys = t.keys.spelled[p.name]
 	if len(p.name) > model.MaxNameLen {
 		p.id = model.Unnamed
 	} else {
@@ -124,39 +126,26 @@ type jsonLeaf struct {
 type jsonDoc struct {
 	paths  *jsonPaths
 	leaves []jsonLeaf
-	marks  uint64           // which marked keys the record has
-	first  [markCount]int32 // the first leaf of each
-	arena  []byte           // holds unescaped strings; replaced, never reused
-	key    [256]byte        // scratch for escaped keys
-	data   []byte           // what is being parsed
+	marks  []uint64  // the set of keys that the record has
+	first  []int32   // the first leaf of each
+	arena  []byte    // holds unescaped strings; replaced, never reused
+	key    [256]byte // scratch for escaped keys
+	data   []byte    // what is being parsed
+	from   int       // where the record begins in data
 	p      int
 	more   bool // leaves beyond MaxFields were left out
 }
 
+// newJSONDoc returns a document that looks out for the keys of paths.
+func newJSONDoc(paths *jsonPaths) jsonDoc {
+	n := paths.keys.count()
+	return jsonDoc{paths: paths, marks: make([]uint64, (n+63)/64), first: make([]int32, n)}
+}
+
 // reset makes the document ready for another record.
 func (d *jsonDoc) reset() {
-	d.leaves, d.marks, d.more = d.leaves[:0], 0, false
-}
-
-// has reports whether the record has a marked key with a value.
-func (d *jsonDoc) has(m jsonMark) bool { return d.marks&(1<<m) != 0 }
-
-// text returns the first value of a marked key.
-func (d *jsonDoc) text(m jsonMark) string {
-	if !d.has(m) {
-		return ""
-	}
-	return d.leaves[d.first[m]].text
-}
-
-// find returns the first value of a path.
-func (d *jsonDoc) find(name string) (string, bool) {
-	for i := range d.leaves {
-		if d.leaves[i].path.name == name {
-			return d.leaves[i].text, true
-		}
-	}
-	return "", false
+	d.leaves, d.more = d.leaves[:0], false
+	clear(d.marks)
 }
 
 var (
@@ -173,7 +162,7 @@ var (
 // parse flattens the value that begins at data[at] and returns where it ends.
 func (d *jsonDoc) parse(data []byte, at int) (int, error) {
 	d.reset()
-	d.data, d.p = data, at
+	d.data, d.from, d.p = data, at, at
 	err := d.value(nil, 0)
 	return d.p, err
 }
@@ -196,9 +185,11 @@ func (d *jsonDoc) leaf(path *jsonPath, kind model.Kind, text string) {
 		d.more = true
 		return
 	}
-	if path.mark != markNone && d.marks&(1<<path.mark) == 0 {
-		d.marks |= 1 << path.mark
-		d.first[path.mark] = int32(len(d.leaves)) //nolint:gosec // at most MaxFields
+	for _, k := range path.keys {
+		if !d.marked(k) {
+			d.marks[k/64] |= 1 << (k % 64)
+			d.first[k] = int32(len(d.leaves)) //nolint:gosec // at most MaxFields
+		}
 	}
 	d.leaves = append(d.leaves, jsonLeaf{path, kind, text})
 }

@@ -2,28 +2,37 @@ package decode
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/catena-sec/catena/internal/model"
 )
 
 // A jsonShape is one product's or collector's way to write events as JSON. To add
-// one: a file with its function, a line in jsonShapes, and marks for the keys by
-// which it is told.
+// one: a file with its function, and a line in jsonShapes.
+//
+// Paths are dotted, "a.b.c"; those of an array's elements are that of the array.
+// Where a product spells one path in several ways, "a.b|aB" is either of them.
 type jsonShape struct {
 	name string // Event.Format
-	// all are the keys that must be there (bits 1<<mark), any those of which one must.
-	all, any uint64
-	also     func(*jsonDoc) bool // what keys alone cannot tell; may be nil
+	// all are the paths that a record must have, at least one; any those of which it
+	// must have one. A path is there if it has a scalar, be it null.
+	all, any []string
+	also     func(*jsonDoc) bool // what paths alone cannot tell; may be nil
+	// times are the paths of the record's own time, the first that can be read is
+	// Event.Recorded; see jsonTime.
+	times []string
+	// received are likewise those of the collector's time, for Event.Received.
+	received []string
 	// field renames a path to the field's name; empty drops it. It must depend on
 	// nothing but the path. nil keeps all.
 	field func(path string) string
-	// emit completes e, whose slots stand in b, and emits it, or says why it cannot.
+	// emit completes e, whose slots stand in b, and emits it (or several, or none),
+	// or says why it cannot.
 	emit func(w *jsonWorker, b *Batch, e *model.Event) error
 }
-
-// shapeCount bounds how many shapes there are.
-const shapeCount = 16
 
 // jsonShapes lists the shapes; the first that fits a record gets it.
 func jsonShapes() []jsonShape {
@@ -46,206 +55,115 @@ func jsonShapes() []jsonShape {
 	}
 }
 
-// A jsonMark is a path by which shapes are told apart or that holds a time.
-type jsonMark uint8
+// A jsonKey is the number of a path that shapes ask for, in all its spellings.
+type jsonKey uint16
 
-// The marks, named after the paths that markOf gives them.
-const (
-	markNone jsonMark = iota
-	markEvtxEventID
-	markWinlogEventID
-	markEventIDLower
-	markLogName
-	markEventID
-	markChannel
-	markHostname
-	markComputer
-	markEventTime
-	markEventReceivedTime
-	markTimeCreated
-	markAtTimestamp
-	markTimeGenerated
-	markTimeCollected
-	markEventCreated
-	markEventLog
-	markSourceName
-	markType
-	markSyslogMessage
-	markTimestamp
-	markTimestampLower
-	markActionType
-	markDeviceName
-	markOperation
-	markOperationName
-	markOperationNameLower
-	markCategoryLower
-	markWorkload
-	markRecordType
-	markCreationTime
-	markStartTime
-	markInitiatedBy
-	markResourceID
-	markLoggedByService
-	markUserPrincipalName
-	markAppDisplayName
-	markEventName
-	markEventSource
-	markEventTimeLower
-	markAwsRegion
-	markUserIdentity
-	markEventVersion
-	markCloudTrailEvent
-	markTime
-	markTimeUpper
-	markTs
-	markRequestReceivedTimestamp
-	markPublished
-	markEventTimestamp
-	markCreatedAt
-	markUpdatedAt
-	markCreatedAtUpper
-	markPEventTime
-	markFirstObserved
-	markTimestampNano
-	markReportID
-	markZeekPath
-	markZeekStream
-	markUID
-	markCount
-)
-
-// markOf returns the mark of a path.
-func markOf(path string) jsonMark {
-	switch path {
-	case "Event.System.EventID", "Event.System.EventID.#text":
-		return markEvtxEventID
-	case "winlog.event_id":
-		return markWinlogEventID
-	case "event_id":
-		return markEventIDLower
-	case "log_name":
-		return markLogName
-	case "EventID":
-		return markEventID
-	case "Channel":
-		return markChannel
-	case "Hostname":
-		return markHostname
-	case "Computer":
-		return markComputer
-	case "EventTime":
-		return markEventTime
-	case "EventReceivedTime":
-		return markEventReceivedTime
-	case "TimeCreated":
-		return markTimeCreated
-	case "@timestamp", "at_sign_timestamp":
-		return markAtTimestamp
-	case "TimeGenerated":
-		return markTimeGenerated
-	case "TimeCollected":
-		return markTimeCollected
-	case "event.created", "event_created":
-		return markEventCreated
-	case "EventLog":
-		return markEventLog
-	case "SourceName":
-		return markSourceName
-	case "Type":
-		return markType
-	case "SyslogMessage":
-		return markSyslogMessage
-	case "Timestamp":
-		return markTimestamp
-	case "timestamp":
-		return markTimestampLower
-	case "ActionType":
-		return markActionType
-	case "DeviceName":
-		return markDeviceName
-	case "Operation":
-		return markOperation
-	case "OperationName", "OperationNameValue":
-		return markOperationName
-	case "operationName", "operationName.value":
-		return markOperationNameLower
-	case "category":
-		return markCategoryLower
-	case "Workload", "OfficeWorkload":
-		return markWorkload
-	case "RecordType":
-		return markRecordType
-	case "CreationTime":
-		return markCreationTime
-	case "Start_Time":
-		return markStartTime
-	case "InitiatedBy", "InitiatedBy.user.userPrincipalName", "InitiatedBy.app.displayName":
-		return markInitiatedBy
-	case "resourceId":
-		return markResourceID
-	case "LoggedByService":
-		return markLoggedByService
-	case "UserPrincipalName":
-		return markUserPrincipalName
-	case "AppDisplayName":
-		return markAppDisplayName
-	case "eventName":
-		return markEventName
-	case "eventSource":
-		return markEventSource
-	case "eventTime":
-		return markEventTimeLower
-	case "awsRegion":
-		return markAwsRegion
-	case "userIdentity.type":
-		return markUserIdentity
-	case "eventVersion":
-		return markEventVersion
-	case "CloudTrailEvent":
-		return markCloudTrailEvent
-	case "time":
-		return markTime
-	case "Time":
-		return markTimeUpper
-	case "ts":
-		return markTs
-	case "requestReceivedTimestamp":
-		return markRequestReceivedTimestamp
-	case "published":
-		return markPublished
-	case "eventTimestamp", "event_timestamp", "event_time":
-		return markEventTimestamp
-	case "created_at", "createdAt", "createdDateTime":
-		return markCreatedAt
-	case "updatedAt", "updated_at":
-		return markUpdatedAt
-	case "CreatedAt":
-		return markCreatedAtUpper
-	case "p_event_time":
-		return markPEventTime
-	case "FirstObservedAt", "start_time":
-		return markFirstObserved
-	case "_time", "receiveTimestamp", "timestamp_ns":
-		return markTimestampNano
-	case "ReportId", "ReportId_long":
-		return markReportID
-	case "_path":
-		return markZeekPath
-	case "@stream":
-		return markZeekStream
-	case "uid":
-		return markUID
-	}
-	return markNone
+// jsonKeys numbers the paths that shapes are told by and take times from, so that
+// whether a record has one, and where, is known as soon as it is read. It is made
+// once a decoder and then only read.
+type jsonKeys struct {
+	number  map[string]jsonKey   // by the path as the shape writes it
+	spelled map[string][]jsonKey // by one spelling of it
 }
 
-// marks makes the set of keys that a shape asks for.
-func marks(ms ...jsonMark) uint64 {
-	var set uint64
-	for _, m := range ms {
-		set |= 1 << m
+func newJSONKeys() *jsonKeys {
+	return &jsonKeys{number: map[string]jsonKey{}, spelled: map[string][]jsonKey{}}
+}
+
+func (t *jsonKeys) count() int { return len(t.number) }
+
+// add returns the numbers of paths, giving them one if they have none yet.
+func (t *jsonKeys) add(paths []string) []jsonKey {
+	var keys []jsonKey
+	for _, path := range paths {
+		k, ok := t.number[path]
+		if !ok {
+			k = jsonKey(len(t.number)) //nolint:gosec // there are as many as the shapes name
+			t.number[path] = k
+			for spelling := range strings.SplitSeq(path, "|") {
+				t.spelled[spelling] = append(t.spelled[spelling], k)
+			}
+		}
+		keys = append(keys, k)
 	}
-	return set
+	return keys
+}
+
+// A boundShape is a shape with its paths as keys.
+type boundShape struct {
+	*jsonShape
+	allKeys, anyKeys, timeKeys, receivedKeys []jsonKey
+}
+
+// bindShapes numbers the paths of shapes.
+func bindShapes(shapes []jsonShape, keys *jsonKeys) []boundShape {
+	bound := make([]boundShape, len(shapes))
+	for i := range shapes {
+		s := &shapes[i]
+		bound[i] = boundShape{s, keys.add(s.all), keys.add(s.any), keys.add(s.times), keys.add(s.received)}
+	}
+	return bound
+}
+
+// fits reports whether a record is of the shape.
+func (s *boundShape) fits(doc *jsonDoc) bool {
+	for _, k := range s.allKeys {
+		if !doc.marked(k) {
+			return false
+		}
+	}
+	return (s.anyKeys == nil || slices.ContainsFunc(s.anyKeys, doc.marked)) && (s.also == nil || s.also(doc))
+}
+
+// marked reports whether the record has a value of the key.
+func (d *jsonDoc) marked(k jsonKey) bool { return d.marks[k/64]&(1<<(k%64)) != 0 }
+
+// leafOf returns the first leaf of a path, written as in a shape, nil if there is
+// none. It is quick for the paths that some shape names in all, any or times; for
+// others it looks through the record.
+func (d *jsonDoc) leafOf(path string) *jsonLeaf {
+	if k, ok := d.paths.keys.number[path]; ok {
+		if !d.marked(k) {
+			return nil
+		}
+		return &d.leaves[d.first[k]]
+	}
+	for i := range d.leaves {
+		name := d.leaves[i].path.name
+		for rest := path; rest != ""; {
+			var spelling string
+			if spelling, rest, _ = strings.Cut(rest, "|"); spelling == name {
+				return &d.leaves[i]
+			}
+		}
+	}
+	return nil
+}
+
+// has reports whether the record has a path.
+func (d *jsonDoc) has(path string) bool { return d.leafOf(path) != nil }
+
+// find returns the first value of a path, and whether there is one.
+func (d *jsonDoc) find(path string) (string, bool) {
+	if leaf := d.leafOf(path); leaf != nil {
+		return leaf.text, true
+	}
+	return "", false
+}
+
+// text returns the first value of a path, empty if there is none.
+func (d *jsonDoc) text(path string) string {
+	text, _ := d.find(path)
+	return text
+}
+
+// each calls fn with every value of a path, until it returns false.
+func (d *jsonDoc) each(path string, fn func(text string) bool) {
+	for i := range d.leaves {
+		if leaf := &d.leaves[i]; leaf.path.name == path && leaf.kind != model.Null && !fn(leaf.text) {
+			return
+		}
+	}
 }
 
 // shapeSlots adds the document's leaves under the names that the shape of that
@@ -255,16 +173,12 @@ func shapeSlots(b *Batch, doc *jsonDoc, shape int, field func(string) string) {
 		plainSlots(b, doc)
 		return
 	}
+	number := int32(shape) + 1 //nolint:gosec // an index of jsonShapes
 	for i := range doc.leaves {
 		leaf := &doc.leaves[i]
-		f := &leaf.path.shaped[shape]
-		if !f.known {
-			f.known = true
-			f.name = field(leaf.path.name)
-			f.drop = f.name == ""
-			if len(f.name) <= model.MaxNameLen {
-				f.id = doc.paths.names.ID(f.name)
-			}
+		f := &leaf.path.shaped
+		if f.shape != number {
+			f = leaf.path.as(number, field, doc.paths.names)
 		}
 		if f.drop {
 			continue
@@ -277,6 +191,26 @@ func shapeSlots(b *Batch, doc *jsonDoc, shape int, field func(string) string) {
 	}
 }
 
+// as returns what the shape of that number makes of a path.
+func (p *jsonPath) as(shape int32, field func(string) string, names *model.Names) *shapedField {
+	for i := range p.others {
+		if p.others[i].shape == shape {
+			return &p.others[i]
+		}
+	}
+	f := &p.shaped
+	if f.shape != 0 {
+		p.others = append(p.others, shapedField{})
+		f = &p.others[len(p.others)-1]
+	}
+	f.shape, f.name = shape, field(p.name)
+	f.drop = f.name == ""
+	if !f.drop && len(f.name) <= model.MaxNameLen {
+		f.id = names.ID(f.name)
+	}
+	return f
+}
+
 // plainSlots adds the document's leaves under their own paths.
 func plainSlots(b *Batch, doc *jsonDoc) {
 	for i := range doc.leaves {
@@ -287,6 +221,36 @@ func plainSlots(b *Batch, doc *jsonDoc) {
 		}
 		b.Slot(leaf.path.id, leaf.kind, text)
 	}
+}
+
+// jsonTime reads the time of a path: a stamp, or a count since 1970.
+func jsonTime(doc *jsonDoc, path string, o *Options) (time.Time, bool) {
+	return leafTime(doc.leafOf(path), o)
+}
+
+// keyTimes reads the first of keys that holds a time.
+func keyTimes(doc *jsonDoc, keys []jsonKey, o *Options) (t time.Time, ok bool) {
+	for _, k := range keys {
+		if doc.marked(k) {
+			if t, ok = leafTime(&doc.leaves[doc.first[k]], o); ok {
+				break
+			}
+		}
+	}
+	return t, ok
+}
+
+// leafTime reads the time that a leaf holds; it may be nil.
+func leafTime(leaf *jsonLeaf, o *Options) (time.Time, bool) {
+	if leaf == nil {
+		return time.Time{}, false
+	}
+	if leaf.kind != model.Number {
+		if t, ok := parseStamp(leaf.text, o.Zone); ok {
+			return t, true
+		}
+	}
+	return parseEpoch(leaf.text)
 }
 
 var errNoTime = errors.New("record without a time that can be read")
@@ -310,7 +274,7 @@ func (w *jsonWorker) innerJSON(b *Batch, leaf *jsonLeaf) bool {
 		return false
 	}
 	w.inner.reset()
-	w.inner.data, w.inner.p = []byte(text), 0
+	w.inner.data, w.inner.p = stringBytes(text), 0
 	if err := w.inner.value(leaf.path, 0); err != nil || strings.TrimSpace(text[w.inner.p:]) != "" {
 		return false
 	}
@@ -325,4 +289,35 @@ func (w *jsonWorker) innerColumns(b *Batch) {
 			w.innerJSON(b, leaf)
 		}
 	}
+}
+
+// maxWraps bounds how many wrappings of a record are taken off.
+const maxWraps = 4
+
+// unwrap decodes the JSON object in text, such as a value that holds another
+// product's record, in place of the record that holds it. What the wrapping says
+// of host and times stays in e unless the record inside says it too.
+func (w *jsonWorker) unwrap(b *Batch, e *model.Event, text string) error {
+	if w.wraps++; w.wraps > maxWraps {
+		return fmt.Errorf("record wrapped more than %d times", maxWraps)
+	}
+	b.Drop()
+	w.doc, w.inner = w.inner, w.doc
+	end, err := w.doc.parse(stringBytes(text), 0)
+	if err != nil {
+		return fmt.Errorf("the record inside: %w", err)
+	}
+	if strings.TrimSpace(text[end:]) != "" {
+		return errors.New("text behind the record inside")
+	}
+	return w.d.record(w, b, e)
+}
+
+// unwrapAt does unwrap for the object under a path of keys in the record itself.
+func (w *jsonWorker) unwrapAt(b *Batch, e *model.Event, path ...string) error {
+	text := memberText(aliasString(w.doc.data[w.doc.from:w.doc.p]), path...)
+	if text == "" || text[0] != '{' {
+		return fmt.Errorf("%s holds no record", strings.Join(path, "."))
+	}
+	return w.unwrap(b, e, text)
 }

@@ -1,7 +1,7 @@
 package decode
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/catena-sec/catena/internal/model"
 )
@@ -12,7 +12,8 @@ import (
 func syslogRowShape() jsonShape {
 	return jsonShape{
 		name:  "syslog-row",
-		all:   marks(markSyslogMessage),
+		all:   []string{"SyslogMessage"},
+		times: []string{"TimeGenerated", "EventTime"},
 		field: syslogRowField,
 		emit:  emitSyslogRow,
 	}
@@ -37,11 +38,8 @@ func syslogRowField(path string) string {
 
 func emitSyslogRow(w *jsonWorker, b *Batch, e *model.Event) error {
 	doc := &w.doc
-	var ok bool
-	if e.Recorded, ok = jsonTime(doc, markTimeGenerated, w.o); !ok {
-		if e.Recorded, ok = jsonTime(doc, markEventTime, w.o); !ok {
-			return fmt.Errorf("neither TimeGenerated nor EventTime is a time")
-		}
+	if e.Recorded.IsZero() {
+		return errors.New("neither TimeGenerated nor EventTime is a time")
 	}
 	column := func(name string) string {
 		for _, suffix := range [...]string{"", "_s", "_string"} {
@@ -59,7 +57,7 @@ func emitSyslogRow(w *jsonWorker, b *Batch, e *model.Event) error {
 	if _, ok := digits(pid); !ok {
 		pid = ""
 	}
-	if err := emitSyslogMessage(b, e, w.o.Names, column("ProcessName"), pid, doc.text(markSyslogMessage)); err != nil {
+	if err := emitSyslogMessage(b, e, w.o.Names, column("ProcessName"), pid, doc.text("SyslogMessage")); err != nil {
 		return err
 	}
 	finish(e)

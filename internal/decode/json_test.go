@@ -232,13 +232,77 @@ func TestJSONNamesFull(t *testing.T) {
 	t.Errorf("the field is lost: %v", b.Events[0].Slots)
 }
 
-// TestShapeBounds: shapes and marks fit into what is set aside for them.
-func TestShapeBounds(t *testing.T) {
-	if n := len(jsonShapes()); n > shapeCount {
-		t.Errorf("%d shapes, room for %d", n, shapeCount)
+// TestShapes: each shape has what it must have.
+func TestShapes(t *testing.T) {
+	for _, s := range jsonShapes() {
+		if s.name == "" || len(s.all) == 0 || s.emit == nil {
+			t.Errorf("shape %q lacks its name, the paths it is told by, or emit", s.name)
+		}
 	}
-	if markCount > 64 {
-		t.Errorf("%d marks, room for 64", markCount)
+}
+
+// TestJSONKeys: a path asked for is found under each of its spellings, the first
+// in the record counts, and a path that no shape names is found as well.
+func TestJSONKeys(t *testing.T) {
+	keys := newJSONKeys()
+	var paths []string
+	for i := range 200 { // several words of the set
+		paths = append(paths, fmt.Sprintf("k%d|alias.k%d", i, i))
+	}
+	if got := keys.add(paths); got[199] != 199 || keys.add(paths[7:8])[0] != 7 {
+		t.Fatalf("numbers %v", got)
+	}
+	doc := newJSONDoc(newJSONPaths(model.NewNames(), keys))
+	for _, c := range []struct{ record, path, want string }{
+		{`{"alias":{"k150":"a"},"k150":"b"}`, "k150|alias.k150", "a"},
+		{`{"k150":"b","alias":{"k150":"a"}}`, "k150|alias.k150", "b"},
+		{`{"k3":null,"k199":"x"}`, "k199|alias.k199", "x"},
+		{`{"k3":["x","y"]}`, "k4|alias.k4", ""},
+		{`{"other":{"one":["x","y"]}}`, "other.one", "x"},
+		{`{"other":{"one":["x","y"]}}`, "other|other.one", "x"},
+		{`{"other":{"one":["x","y"]}}`, "one", ""},
+	} {
+		if _, err := doc.parse([]byte(c.record), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := doc.text(c.path); got != c.want || doc.has(c.path) != (c.want != "") {
+			t.Errorf("%s of %s: %q, want %q", c.path, c.record, got, c.want)
+		}
+	}
+}
+
+// TestUnwrap: a record inside of a record is decoded as what it is, and wrappings
+// without end are an error.
+func TestUnwrap(t *testing.T) {
+	quote := func(s string) string {
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	inner := `{"eventName":"ListUsers","awsRegion":"r","eventTime":"2024-05-01T10:00:00Z","a":"\u0041"}`
+	names := model.NewNames()
+	b := readBatch(t, JSON(Options{Names: names}), []byte(`{"CloudTrailEvent":`+quote(inner)+`,"EventId":"x"}`+inner))
+	if len(b.Events) != 2 || len(b.Errors) != 0 {
+		t.Fatalf("%d events, %v", len(b.Events), b.Errors)
+	}
+	if got, want := strings.Join(slotsOf(names, &b.Events[0]), "|"), strings.Join(slotsOf(names, &b.Events[1]), "|"); got != want {
+		t.Errorf("wrapped %s\nplain   %s", got, want)
+	}
+	for range maxWraps + 1 {
+		inner = `{"CloudTrailEvent":` + quote(inner) + `}`
+	}
+	for text, cause := range map[string]string{
+		inner:                        "wrapped more than",
+		`{"CloudTrailEvent":"{"}`:    "ends in the middle",
+		`{"CloudTrailEvent":"{} x"}`: "text behind",
+		`{"CloudTrailEvent":null}`:   "ends in the middle",
+	} {
+		b := readBatch(t, JSON(Options{Names: names}), []byte(text))
+		if len(b.Events) != 0 || b.Skipped != 1 || len(b.Errors) != 1 || !strings.Contains(b.Errors[0].Cause, cause) {
+			t.Errorf("%d events, %v, want %q", len(b.Events), b.Errors, cause)
+		}
 	}
 }
 
@@ -302,7 +366,7 @@ func FuzzJSON(f *testing.F) {
 		if len(data) == 0 || data[0] != '{' {
 			return
 		}
-		doc := jsonDoc{paths: newJSONPaths(names)}
+		doc := newJSONDoc(newJSONPaths(names, newJSONKeys()))
 		end, err := doc.parse(data, 0)
 		ours := err == nil && len(bytes.TrimSpace(data[end:])) == 0
 		if theirs := json.Valid(data); ours != theirs && !errors.Is(err, errJSONDepth) {

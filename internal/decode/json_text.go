@@ -13,6 +13,9 @@ import (
 // chunks and arenas of decoders keep to that.
 func aliasString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
+// stringBytes returns the bytes of s without copying; they must not be changed.
+func stringBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
 // readMore reads up to ChunkTarget further bytes of r after buf, and says whether
 // r has ended. It fills the space it asks for where r has that much, so that
 // where buffers end does not depend on the sizes of r's reads.

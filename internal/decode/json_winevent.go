@@ -13,7 +13,7 @@ import (
 func evtxDumpShape() jsonShape {
 	return jsonShape{
 		name:  "windows-json",
-		all:   marks(markEvtxEventID),
+		all:   []string{"Event.System.EventID|Event.System.EventID.#text"},
 		field: evtxDumpField,
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			if s, ok := b.Get(model.FTimeCreatedSystemTime); ok {
@@ -90,8 +90,10 @@ func namedData(b *Batch, w *jsonWorker) {
 // @timestamp is the event's own time, event.created the collector's.
 func winlogbeatShape() jsonShape {
 	return jsonShape{
-		name: "windows-json",
-		all:  marks(markWinlogEventID),
+		name:     "windows-json",
+		all:      []string{"winlog.event_id"},
+		times:    []string{"@timestamp", "at_sign_timestamp"},
+		received: []string{"event.created", "event_created"},
 		field: func(path string) string {
 			rest, ok := strings.CutPrefix(path, "winlog.")
 			if !ok {
@@ -102,22 +104,24 @@ func winlogbeatShape() jsonShape {
 			}
 			return beatField(rest, path)
 		},
-		emit: emitBeat,
+		emit: emitWinJSON,
 	}
 }
 
 // winlogbeat6Shape is Winlogbeat 6: the same at the top level.
 func winlogbeat6Shape() jsonShape {
 	return jsonShape{
-		name: "windows-json",
-		all:  marks(markEventIDLower, markLogName),
+		name:     "windows-json",
+		all:      []string{"event_id", "log_name"},
+		times:    []string{"@timestamp", "at_sign_timestamp"},
+		received: []string{"event.created", "event_created"},
 		field: func(path string) string {
 			if path == "message" {
 				return "Message"
 			}
 			return beatField(path, path)
 		},
-		emit: emitBeat,
+		emit: emitWinJSON,
 	}
 }
 
@@ -159,29 +163,20 @@ func beatField(rest, path string) string {
 	return path
 }
 
-func emitBeat(w *jsonWorker, b *Batch, e *model.Event) error {
-	e.Recorded, _ = jsonTime(&w.doc, markAtTimestamp, w.o)
-	e.Received, _ = jsonTime(&w.doc, markEventCreated, w.o)
-	return emitWindows(b, e)
-}
+func emitWinJSON(_ *jsonWorker, b *Batch, e *model.Event) error { return emitWindows(b, e) }
 
 // nxlogShape is NXLog's flat form: the header as Hostname, Channel, EventTime (of
 // the event's own clock, often without zone), the data beside it. @timestamp is
 // set by what received it.
 func nxlogShape() jsonShape {
 	return jsonShape{
-		name:  "windows-json",
-		all:   marks(markEventID, markEventTime),
-		any:   marks(markHostname, markChannel, markSourceName),
-		field: flatField,
-		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
-			e.Recorded, _ = jsonTime(&w.doc, markEventTime, w.o)
-			var ok bool
-			if e.Received, ok = jsonTime(&w.doc, markAtTimestamp, w.o); !ok {
-				e.Received, _ = jsonTime(&w.doc, markEventReceivedTime, w.o)
-			}
-			return emitWindows(b, e)
-		},
+		name:     "windows-json",
+		all:      []string{"EventID", "EventTime"},
+		any:      []string{"Hostname", "Channel", "SourceName"},
+		times:    []string{"EventTime"},
+		received: []string{"@timestamp", "at_sign_timestamp", "EventReceivedTime"},
+		field:    flatField,
+		emit:     emitWinJSON,
 	}
 }
 
@@ -189,14 +184,15 @@ func nxlogShape() jsonShape {
 // TimeCreated, all values strings. Its @timestamp may be TimeCreated again.
 func winEventsShape() jsonShape {
 	return jsonShape{
-		name:  "windows-json",
-		all:   marks(markEventID, markTimeCreated),
-		any:   marks(markHostname, markChannel, markSourceName, markComputer),
-		field: flatField,
-		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
-			e.Recorded, _ = jsonTime(&w.doc, markTimeCreated, w.o)
-			if t, ok := jsonTime(&w.doc, markAtTimestamp, w.o); ok && t.Sub(e.Recorded).Abs() >= time.Millisecond {
-				e.Received = t
+		name:     "windows-json",
+		all:      []string{"EventID", "TimeCreated"},
+		any:      []string{"Hostname", "Channel", "SourceName", "Computer"},
+		times:    []string{"TimeCreated"},
+		received: []string{"@timestamp", "at_sign_timestamp"},
+		field:    flatField,
+		emit: func(_ *jsonWorker, b *Batch, e *model.Event) error {
+			if e.Received.Sub(e.Recorded).Abs() < time.Millisecond {
+				e.Received = time.Time{}
 			}
 			return emitWindows(b, e)
 		},

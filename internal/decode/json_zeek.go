@@ -12,8 +12,8 @@ import (
 func zeekShape() jsonShape {
 	return jsonShape{
 		name:  "zeek",
-		all:   marks(markTs),
-		any:   marks(markZeekPath, markZeekStream, markUID),
+		all:   []string{"ts"},
+		any:   []string{"_path", "@stream", "uid"},
 		also:  func(doc *jsonDoc) bool { return zeekPath(doc) != "" },
 		field: zeekField,
 		emit:  emitZeekJSON,
@@ -21,7 +21,7 @@ func zeekShape() jsonShape {
 }
 
 func emitZeekJSON(w *jsonWorker, b *Batch, e *model.Event) error {
-	if err := zeekEvent(b, e, zeekPath(&w.doc), w.doc.text(markTs)); err != nil {
+	if err := zeekEvent(b, e, zeekPath(&w.doc), w.doc.text("ts")); err != nil {
 		return err
 	}
 	if e.Sensed.IsZero() {
@@ -43,11 +43,11 @@ var zeekTells = [...]struct{ field, path string }{
 // zeekPath is the name of the log that a record is of, empty if it is no record
 // of Zeek.
 func zeekPath(doc *jsonDoc) string {
-	if doc.has(markZeekPath) {
-		return doc.text(markZeekPath)
+	if doc.has("_path") {
+		return doc.text("_path")
 	}
-	if doc.has(markZeekStream) {
-		return doc.text(markZeekStream)
+	if doc.has("@stream") {
+		return doc.text("@stream")
 	}
 	_, dotted := doc.find("id.orig_h")
 	if _, flat := doc.find("id_orig_h"); !dotted && !flat {

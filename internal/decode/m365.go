@@ -11,13 +11,13 @@ import (
 // AdditionalDetails) are read into dotted fields beside their text.
 func entraRowShape() jsonShape {
 	return jsonShape{
-		name: "entra",
-		all:  marks(markOperationName, markTimeGenerated),
-		any:  marks(markInitiatedBy, markLoggedByService, markAppDisplayName, markUserPrincipalName),
+		name:  "entra",
+		all:   []string{"OperationName|OperationNameValue", "TimeGenerated"},
+		any:   []string{"InitiatedBy", "InitiatedBy.user.userPrincipalName", "InitiatedBy.app.displayName", "LoggedByService", "AppDisplayName", "UserPrincipalName"},
+		times: []string{"TimeGenerated"},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			w.innerColumns(b)
-			e.Recorded, _ = jsonTime(&w.doc, markTimeGenerated, w.o)
-			return emitEntra(b, e, w.doc.text(markOperationName), b.Text(model.FCategory), b.Text(model.FResultType))
+			return emitEntra(b, e, w.doc.text("OperationName|OperationNameValue"), b.Text(model.FCategory), b.Text(model.FResultType))
 		},
 	}
 }
@@ -27,21 +27,16 @@ func entraRowShape() jsonShape {
 // audit and sign-in logs and the activity log of subscriptions.
 func azureDiagShape() jsonShape {
 	return jsonShape{
-		name: "azure",
-		all:  marks(markOperationNameLower),
-		any:  marks(markResourceID, markCategoryLower, markEventTimestamp),
+		name:  "azure",
+		all:   []string{"operationName|operationName.value"},
+		any:   []string{"resourceId", "category", "eventTimestamp", "event_timestamp", "event_time"},
+		times: []string{"time", "Time", "eventTimestamp", "event_timestamp", "event_time", "timestamp", "p_event_time"},
 		also: func(d *jsonDoc) bool {
-			return d.has(markResourceID) || d.has(markTime) || d.has(markTimeUpper) || d.has(markEventTimestamp)
+			return d.has("resourceId") || d.has("time") || d.has("Time") || d.has("eventTimestamp") || d.has("event_timestamp") || d.has("event_time")
 		},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
-			for _, m := range [...]jsonMark{markTime, markTimeUpper, markEventTimestamp, markTimestampLower, markPEventTime} {
-				var ok bool
-				if e.Recorded, ok = jsonTime(&w.doc, m, w.o); ok {
-					break
-				}
-			}
 			result, _ := w.doc.find("resultType")
-			return emitEntra(b, e, w.doc.text(markOperationNameLower), w.doc.text(markCategoryLower), result)
+			return emitEntra(b, e, w.doc.text("operationName|operationName.value"), w.doc.text("category"), result)
 		},
 	}
 }
@@ -134,20 +129,15 @@ func azureAct(operation string) model.Act {
 // rules know its fields as eventSource, eventName and status: they are added.
 func officeShape() jsonShape {
 	return jsonShape{
-		name: "m365",
-		all:  marks(markOperation),
-		any:  marks(markWorkload, markRecordType, markCreationTime),
+		name:  "m365",
+		all:   []string{"Operation"},
+		any:   []string{"Workload|OfficeWorkload", "RecordType", "CreationTime"},
+		times: []string{"TimeGenerated", "CreationTime", "Start_Time", "p_event_time"},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			w.innerColumns(b)
 			doc := &w.doc
-			for _, m := range [...]jsonMark{markTimeGenerated, markCreationTime, markStartTime, markPEventTime} {
-				var ok bool
-				if e.Recorded, ok = jsonTime(doc, m, w.o); ok {
-					break
-				}
-			}
-			operation := doc.text(markOperation)
-			workload := doc.text(markWorkload)
+			operation := doc.text("Operation")
+			workload := doc.text("Workload|OfficeWorkload")
 			if _, ok := b.Get(model.FEventName); !ok {
 				b.Slot(model.FEventName, model.String, operation)
 				if workload != "" {
@@ -211,7 +201,8 @@ func officeAct(operation, result string) model.Act {
 func defenderShape() jsonShape {
 	return jsonShape{
 		name:  "m365-defender",
-		all:   marks(markActionType, markTimestamp),
+		all:   []string{"ActionType", "Timestamp"},
+		times: []string{"Timestamp"},
 		field: columnName,
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			for i := range w.doc.leaves {
@@ -220,10 +211,9 @@ func defenderShape() jsonShape {
 					w.innerJSON(b, leaf)
 				}
 			}
-			e.Recorded, _ = jsonTime(&w.doc, markTimestamp, w.o)
-			e.Code = w.doc.text(markActionType)
+			e.Code = w.doc.text("ActionType")
 			e.Source = model.LogSource{Product: "m365", Service: "defender"}
-			e.Host = strings.ToLower(w.doc.text(markDeviceName))
+			e.Host = strings.ToLower(w.doc.text("DeviceName"))
 			e.Subsystem = model.Compute
 			e.Act, e.Source.Category = defenderAct(e.Code)
 			if b.Text(model.FInitiatingProcessFileName) == "" && e.Act == model.ActNone {
@@ -315,13 +305,13 @@ func aliasDefender(b *Batch, e *model.Event) {
 // whom, from one machine's view, summed up over a minute.
 func vmConnectionShape() jsonShape {
 	return jsonShape{
-		name: "vmconnection",
-		all:  marks(markType, markTimeGenerated, markComputer),
-		also: func(d *jsonDoc) bool { return d.text(markType) == "VMConnection" },
+		name:  "vmconnection",
+		all:   []string{"Type", "TimeGenerated", "Computer"},
+		also:  func(d *jsonDoc) bool { return d.text("Type") == "VMConnection" },
+		times: []string{"TimeGenerated"},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
-			e.Recorded, _ = jsonTime(&w.doc, markTimeGenerated, w.o)
 			e.Source = model.LogSource{Product: "azure", Category: "network_connection", Service: "vmconnection"}
-			e.Host = strings.ToLower(w.doc.text(markComputer))
+			e.Host = strings.ToLower(w.doc.text("Computer"))
 			e.Code = "VMConnection"
 			e.Act, e.Subsystem = model.ActConnect, model.Network
 			return emitTimed(b, e)

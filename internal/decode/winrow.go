@@ -12,10 +12,12 @@ import (
 // agent's.
 func winRowShape() jsonShape {
 	return jsonShape{
-		name:  "windows-json",
-		all:   marks(markEventID, markTimeGenerated),
-		field: winRowField,
-		emit:  emitWinRow,
+		name:     "windows-json",
+		all:      []string{"EventID", "TimeGenerated"},
+		times:    []string{"TimeGenerated"},
+		received: []string{"TimeCollected"},
+		field:    winRowField,
+		emit:     emitWinRow,
 	}
 }
 
@@ -56,8 +58,6 @@ func columnName(path string) string {
 
 func emitWinRow(w *jsonWorker, b *Batch, e *model.Event) error {
 	doc := &w.doc
-	e.Recorded, _ = jsonTime(doc, markTimeGenerated, w.o)
-	e.Received, _ = jsonTime(doc, markTimeCollected, w.o)
 	for i := range doc.leaves {
 		leaf := &doc.leaves[i]
 		switch columnName(leaf.path.name) {
@@ -81,7 +81,7 @@ func emitWinRow(w *jsonWorker, b *Batch, e *model.Event) error {
 	}
 	if _, ok := b.Get(model.FChannel); !ok {
 		// The SecurityEvent table often goes without: its numbers are the audit log's.
-		if id, ok := digits(b.Text(model.FEventID)); ok && (doc.text(markType) == "SecurityEvent" || id == 1102 || id >= 4608 && id <= 6424) {
+		if id, ok := digits(b.Text(model.FEventID)); ok && (doc.text("Type") == "SecurityEvent" || id == 1102 || id >= 4608 && id <= 6424) {
 			b.Slot(model.FChannel, model.String, "Security")
 		}
 	}
