@@ -23,6 +23,9 @@ type Options struct {
 	MaxEdges        int // acts kept in total (1,000,000)
 	MaxCauses       int // causes kept for one entity (64)
 	MaxEffects      int // effects kept for one entity (4,096)
+	// Recall returns an observed act by its Kept number, so that edges need not hold
+	// it; acts without a number are held. nil when nobody keeps acts.
+	Recall func(kept int64) *model.Observation
 }
 
 func (o Options) withDefaults() Options {
@@ -62,17 +65,6 @@ type node struct {
 	seen    int       // acts that named it
 	in, out []*edge
 	gone    bool
-}
-
-// An edge is one act, or a run of the same act between the same two entities.
-type edge struct {
-	from, to *node
-	obs      *model.Observation
-	reason   model.Reason
-	act      model.Act
-	cause    bool
-	n        int
-	last     time.Time
 }
 
 // Memory is what the package is about. It is not safe for concurrent use; its
@@ -230,12 +222,11 @@ func (m *Memory) link(from, to *node, o *model.Observation, reason model.Reason,
 		return nil
 	}
 	const look = 16
+	text := printOf(o.Text)
 	for i := len(from.out) - 1; i >= 0 && i >= len(from.out)-look; i-- {
-		if e := from.out[i]; e.to == to && e.act == o.Act && e.cause == cause && e.reason == reason && e.obs.Text == o.Text {
+		if e := from.out[i]; e.to == to && e.act == o.Act && e.cause == cause && e.reason == reason && e.text == text {
 			e.n++
-			if o.Time.After(e.last) {
-				e.last = o.Time
-			}
+			e.last = max(e.last, momentOf(o.Time))
 			return e
 		}
 	}
@@ -243,7 +234,8 @@ func (m *Memory) link(from, to *node, o *model.Observation, reason model.Reason,
 		m.stats.DroppedEdges++
 		return nil
 	}
-	e := &edge{from: from, to: to, obs: o, reason: reason, act: o.Act, cause: cause, n: 1, last: o.Time}
+	e := m.edge(from, to, o)
+	e.reason, e.text, e.cause = reason, text, cause
 	from.out = append(from.out, e)
 	if cause {
 		to.in = append(to.in, e)

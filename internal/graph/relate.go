@@ -220,7 +220,7 @@ func written(f *node) bool { return len(f.in) > 0 }
 // writer returns the process that last wrote f before t.
 func writer(f *node, t time.Time) *node {
 	for i := len(f.in) - 1; i >= 0; i-- {
-		if e := f.in[i]; !e.obs.Time.After(t.Add(slack)) {
+		if e := f.in[i]; !e.at.after(t) {
 			return e.from
 		}
 	}
@@ -252,7 +252,7 @@ func temporary(path string) bool {
 func (m *Memory) dropped(f *node, t time.Time) *edge {
 	l := m.drops[folder(f.key.Value)]
 	for i := len(l) - 1; i >= 0; i-- {
-		if d := t.Sub(l[i].last); d >= 0 && d <= dropWindow && !l[i].to.gone {
+		if d := l[i].last.until(t); d >= 0 && d <= dropWindow && !l[i].to.gone {
 			return l[i]
 		}
 	}
@@ -404,7 +404,7 @@ func (m *Memory) acts(c *cast, actor *node) {
 
 func linkedBy(l []*edge, to *node, o *model.Observation) bool {
 	for _, e := range l {
-		if e.to == to && e.obs == o {
+		if e.to == to && e.of(o) {
 			return true
 		}
 	}

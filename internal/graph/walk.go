@@ -41,9 +41,10 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-func (e *edge) hop() Hop {
-	return Hop{Event: e.obs.Event, Time: e.obs.Time, Act: e.act, From: e.from.key, To: e.to.key, FromName: e.from.name, ToName: e.to.name,
-		Reason: e.reason, Host: e.obs.Host, Text: e.obs.Text, Cause: e.cause, Count: e.n, Observation: e.obs}
+func (m *Memory) hop(e *edge) Hop {
+	o := m.observation(e)
+	return Hop{Event: o.Event, Time: o.Time, Act: e.act, From: e.from.key, To: e.to.key, FromName: e.from.name, ToName: e.to.name,
+		Reason: e.reason, Host: o.Host, Text: o.Text, Cause: e.cause, Count: int(e.n), Observation: o}
 }
 
 // A Bridge says to what else an entity leads.
@@ -51,7 +52,6 @@ type Bridge struct {
 	To     model.EntityKey
 	Name   string // image path of a process
 	Reason model.Reason
-	Event  string // the event that shows it; empty for what was learnt from many
 }
 
 // at finds a node by its canonical key, or by a process number at a time.
@@ -87,8 +87,8 @@ func (m *Memory) Bridges(k model.EntityKey, at time.Time) []Bridge {
 		return out
 	}
 	for _, e := range n.in {
-		if !e.from.gone && !e.obs.Time.After(at.Add(slack)) {
-			out = append(out, Bridge{e.from.key, e.from.name, e.reason, e.obs.Event})
+		if !e.from.gone && !e.at.after(at) {
+			out = append(out, Bridge{e.from.key, e.from.name, e.reason})
 		}
 	}
 	if n.user.Value != "" {
@@ -125,16 +125,15 @@ func tree(n *node, at time.Time) *node {
 // continues returns the process whose work n did at that time: the last one that
 // injected into it, else its parent unless that one starts everything.
 func (n *node) continues(at time.Time) (*node, time.Time) {
-	limit := at.Add(slack)
 	var parent *edge
 	for i := len(n.in) - 1; i >= 0; i-- {
 		e := n.in[i]
-		if e.from.gone || e.from.key.Type != model.Process || e.obs.Time.After(limit) {
+		if e.from.gone || e.from.key.Type != model.Process || e.at.after(at) {
 			continue
 		}
 		switch e.act {
 		case model.ActInject:
-			return e.from, e.obs.Time
+			return e.from, e.at.time()
 		case model.ActProcessStart:
 			parent = e
 		}
@@ -143,16 +142,16 @@ func (n *node) continues(at time.Time) (*node, time.Time) {
 		return nil, at
 	}
 	if parent.from.common() {
-		if src, _ := parent.from.continues(parent.obs.Time); src == nil || !injected(parent.from, parent.obs.Time) {
+		if src, _ := parent.from.continues(parent.at.time()); src == nil || !injected(parent.from, parent.at.time()) {
 			return nil, at
 		}
 	}
-	return parent.from, parent.obs.Time
+	return parent.from, parent.at.time()
 }
 
 func injected(n *node, at time.Time) bool {
 	for _, e := range n.in {
-		if e.act == model.ActInject && !e.from.gone && !e.obs.Time.After(at.Add(slack)) {
+		if e.act == model.ActInject && !e.from.gone && !e.at.after(at) {
 			return true
 		}
 	}
@@ -169,14 +168,13 @@ func (m *Memory) Lineage(k model.EntityKey, at time.Time) []Bridge {
 		n      *node
 		at     time.Time
 		reason model.Reason
-		event  string
 	}
 	start := m.at(k, at)
 	if start == nil {
 		return nil
 	}
 	seen := map[*node]bool{}
-	queue := []item{{start, at, "", ""}}
+	queue := []item{{start, at, ""}}
 	for len(queue) > 0 && len(out) < maxLineage {
 		it := queue[0]
 		queue = queue[1:]
@@ -193,18 +191,18 @@ func (m *Memory) Lineage(k model.EntityKey, at time.Time) []Bridge {
 			if reason == "" {
 				reason = model.SameProcessTree
 			}
-			out = append(out, Bridge{n.key, n.name, reason, it.event})
+			out = append(out, Bridge{n.key, n.name, reason})
 		}
 		// What caused any process from the entity up to its tree's first one.
 		for p, t := it.n, it.at; p != nil; {
 			for _, e := range p.in {
-				if e.from.gone || e.obs.Time.After(t.Add(slack)) || (e.act == model.ActProcessStart && e.from.key.Type == model.Process) || e.act == model.ActInject {
+				if e.from.gone || e.at.after(t) || (e.act == model.ActProcessStart && e.from.key.Type == model.Process) || e.act == model.ActInject {
 					continue
 				}
 				if !e.from.links() || (e.reason == model.NetworkFlow && e.from.key.Type != model.Process) {
 					continue
 				}
-				queue = append(queue, item{e.from, e.obs.Time, e.reason, e.obs.Event})
+				queue = append(queue, item{e.from, e.at.time(), e.reason})
 			}
 			if p == n {
 				break
@@ -234,6 +232,7 @@ func (n *node) links() bool {
 // not beyond processes that start everything. The hops come in the order of time.
 func (m *Memory) Back(from []model.EntityKey, at time.Time, lim Limits) []Hop {
 	lim = lim.withDefaults()
+	earliest := momentOf(lim.Since)
 	type item struct {
 		n     *node
 		at    time.Time
@@ -252,7 +251,7 @@ func (m *Memory) Back(from []model.EntityKey, at time.Time, lim Limits) []Hop {
 			return false
 		}
 		used[e] = true
-		hops = append(hops, e.hop())
+		hops = append(hops, m.hop(e))
 		return true
 	}
 	for len(queue) > 0 && len(hops) < lim.Hops {
@@ -265,7 +264,7 @@ func (m *Memory) Back(from []model.EntityKey, at time.Time, lim Limits) []Hop {
 		stop := it.n.common() && !injected(it.n, it.at)
 		for i := len(it.n.in) - 1; i >= 0; i-- {
 			e := it.n.in[i]
-			if e.from.gone || e.obs.Time.After(it.at.Add(slack)) || e.obs.Time.Before(lim.Since) {
+			if e.from.gone || e.at.after(it.at) || e.at < earliest {
 				continue
 			}
 			if stop && it.depth > 0 {
@@ -280,7 +279,7 @@ func (m *Memory) Back(from []model.EntityKey, at time.Time, lim Limits) []Hop {
 			if !add(e) {
 				continue
 			}
-			queue = append(queue, item{e.from, e.obs.Time, it.depth + 1})
+			queue = append(queue, item{e.from, e.at.time(), it.depth + 1})
 			if e.act == model.ActFileWrite {
 				if d := m.download(e); d != nil {
 					add(d)
@@ -297,12 +296,12 @@ func (m *Memory) Back(from []model.EntityKey, at time.Time, lim Limits) []Hop {
 // or of another process of the same browser: they share the work.
 func (m *Memory) download(w *edge) *edge {
 	var best *edge
-	for _, list := range [][]*edge{w.from.out, m.fetches[w.obs.Host+"\x00"+w.from.name]} {
+	for _, list := range [][]*edge{w.from.out, m.fetches[m.observation(w).Host+"\x00"+w.from.name]} {
 		for i := len(list) - 1; i >= 0; i-- {
 			e := list[i]
-			d := w.obs.Time.Sub(e.obs.Time)
-			if e.act == model.ActConnect && !e.from.gone && !e.to.gone && d >= -slack && d <= 2*time.Minute && fetching(e.obs, e.to.key.Value) {
-				if best == nil || e.obs.Time.After(best.obs.Time) {
+			d := time.Duration(w.at - e.at)
+			if e.act == model.ActConnect && !e.from.gone && !e.to.gone && d >= -slack && d <= 2*time.Minute && e.fetch {
+				if best == nil || e.at > best.at {
 					best = e
 				}
 				break
@@ -317,6 +316,7 @@ func (m *Memory) download(w *edge) *edge {
 // come in the order of time.
 func (m *Memory) Forward(from []model.EntityKey, since time.Time, lim Limits) []Hop {
 	lim = lim.withDefaults()
+	earliest := momentOf(lim.Since)
 	type item struct {
 		n     *node
 		since time.Time
@@ -341,12 +341,12 @@ func (m *Memory) Forward(from []model.EntityKey, since time.Time, lim Limits) []
 			if len(hops) >= lim.Hops {
 				break
 			}
-			if e.to.gone || e.last.Before(it.since.Add(-slack)) || e.obs.Time.Before(lim.Since) {
+			if e.to.gone || e.last < momentOf(it.since)-moment(slack) || e.at < earliest {
 				continue
 			}
-			hops = append(hops, e.hop())
+			hops = append(hops, m.hop(e))
 			if e.cause && !seen[e.to] && e.to.key.Type != model.User {
-				queue = append(queue, item{e.to, e.obs.Time, it.depth + 1})
+				queue = append(queue, item{e.to, e.at.time(), it.depth + 1})
 			}
 		}
 	}

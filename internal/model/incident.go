@@ -170,6 +170,9 @@ type Observation struct {
 	// Place is where the act came from, as the record itself says; nil mostly. What
 	// observations share they do not change.
 	Place *Place
+	// Kept is the number under which whoever keeps observations gives this one again;
+	// 0 when nobody does.
+	Kept int64
 }
 
 // A Place is where on earth an act came from. Unknown parts are zero.
