@@ -22,6 +22,25 @@ func (r *Registry) Detect(head []byte) Decoder {
 	return best
 }
 
+// Named returns the decoder of a format by its name, nil if there is none.
+func (r *Registry) Named(name string) Decoder {
+	for _, d := range r.decoders {
+		if d.Name() == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// Formats returns the names of the decoders, in the order of the catalog.
+func (r *Registry) Formats() []string {
+	names := make([]string, len(r.decoders))
+	for i, d := range r.decoders {
+		names[i] = d.Name()
+	}
+	return names
+}
+
 // finish sets what every event has, once its slots and stamps are known: Time is
 // the sensor's own stamp where there is one, else the record's, else the
 // collector's.
