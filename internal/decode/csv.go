@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -65,18 +66,16 @@ func (d *csvDecoder) readHeader(head []byte, whole bool) (h csvHeader, n int, ok
 
 // mappingFor returns the first mapping whose columns are all there.
 func (d *csvDecoder) mappingFor(columns []string) *boundMapping {
-	have := make(map[string]bool, len(columns))
-	for _, c := range columns {
-		have[c] = true
+	have := func(name string) bool {
+		return slices.ContainsFunc(strings.Split(name, "|"), func(one string) bool { return slices.Contains(columns, one) })
 	}
-next:
 	for _, m := range d.mappings {
-		for _, c := range m.columns {
-			if !have[c] {
-				continue next
-			}
+		if m.form.prefix != "" || len(m.columns) == 0 || len(m.any) > 0 && !slices.ContainsFunc(m.any, have) {
+			continue
 		}
-		return m
+		if !slices.ContainsFunc(m.columns, func(name string) bool { return !have(name) }) {
+			return m
+		}
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func TestSecurityAlertRows(t *testing.T) {
 	if a.Format != "azure-security-alert" || a.Severity != model.High || a.Time.Format("15:04:05") != "10:00:00" || len(a.Techniques) != 1 || a.Techniques[0] != "T1098" {
 		t.Errorf("%+v", a)
 	}
-	want := []string{"host/subject vm1", `user/subject vm1\eve`, "ip/src 203.0.113.9"}
+	want := []string{"host/subject vm1", "ip/src 203.0.113.9", `user/subject vm1\eve`}
 	if got := entityLines(a.Entities); !slices.Equal(got, want) {
 		t.Errorf("entities %v, want %v", got, want)
 	}

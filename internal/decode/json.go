@@ -26,6 +26,7 @@ func JSON(o Options) Decoder {
 		usual:    keys.add(usualTimes()),
 		mappings: bindMappings(o),
 	}
+	d.marks = mappingMarks(d.mappings, keys)
 	d.workers.New = func() any {
 		paths := newJSONPaths(o.Names, keys)
 		return &jsonWorker{d: d, o: &d.o, doc: newJSONDoc(paths), inner: newJSONDoc(paths)}
@@ -38,6 +39,7 @@ type jsonDecoder struct {
 	shapes   []boundShape
 	usual    []jsonKey // times of records that nobody knows
 	mappings []*boundMapping
+	marks    []jsonKey // by mapping: the field that its records have first of all
 	workers  sync.Pool // of *jsonWorker: caches of paths, no state of records
 }
 
@@ -261,6 +263,11 @@ func skipJSONSpace(b []byte, p int) int {
 // record makes an event or alert of the flattened record.
 func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) error {
 	doc := &w.doc
+	if m := d.finding(doc, b); m != nil {
+		if err := m.emit(b, *e); err != nil || !m.keepEvent {
+			return err
+		}
+	}
 	for i := range d.shapes {
 		s := &d.shapes[i]
 		if !s.fits(doc) {
@@ -282,7 +289,7 @@ func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) error {
 	e.Format = "json"
 	plainSlots(b, doc)
 	for _, m := range d.mappings {
-		if m.matches(b) {
+		if m.event && m.matches(b) {
 			return m.emit(b, *e)
 		}
 	}
@@ -293,6 +300,30 @@ func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) error {
 		return nil
 	}
 	return errors.New("unknown JSON shape: keys " + topKeys(doc))
+}
+
+// finding returns the mapping of alerts that a record belongs to, its fields in b;
+// nil and no fields if it is no alert. An alert often carries fields of the event
+// beneath it, by which a shape would take it for that event, so it is asked for
+// first.
+func (d *jsonDecoder) finding(doc *jsonDoc, b *Batch) *boundMapping {
+	filled := false
+	for i, m := range d.mappings {
+		if m.event || !doc.marked(d.marks[i]) {
+			continue
+		}
+		if !filled {
+			plainSlots(b, doc)
+			filled = true
+		}
+		if m.matches(b) {
+			return m
+		}
+	}
+	if filled {
+		b.Drop()
+	}
+	return nil
 }
 
 // usualTimes are the paths under which records of any product keep their time, the

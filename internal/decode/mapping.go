@@ -1,9 +1,9 @@
 package decode
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,29 +21,45 @@ import (
 //
 //	name: acme                      # what Event.Format and Alert.Format say
 //	kind: alert                     # or event
+//	forms: ["", "detail.", "Findings[]."]   # where the record stands; "" if not given
 //	match:
 //	  columns: [time, title]        # all must be there
-//	  equals: {vendor: Acme}        # and these hold these values
+//	  any: [user, host]             # and one of these
+//	  equals: {vendor: Acme}        # and these hold one of these values
+//	  not: {status: [closed]}       # and these none of these
 //	derive:                         # fields made of fields: group 1 of a pattern
 //	  - {name: sensor, field: title, pattern: '^([^:]+): '}
 //	product: "{sensor}"             # text with {field} in it
 //	time: {field: time, format: epoch_s, zone: UTC}
 //	rule: {id: "{title}", title: "{title}"}
-//	severity: {field: prio, map: {"1": high, "2": low}, default: medium}
+//	severity: {field: prio, map: {"1": high, "2": low}, from: {"0": low, "7": high}, default: medium}
 //	subsystem: network
+//	act: logon_failed               # what was done, where an alert is about one act
 //	entities:
 //	  - {type: host, role: subject, field: host}
 //	  - {type: user, role: actor, field: user, host: host}
+//	  - {type: user, role: actor, value: "arn:aws:iam::{account}:user/{name}", when: {kind: [IAMUser]}}
+//	microsoft_entities: {field: Entities}   # Microsoft's list of entities, with $id and $ref
 //	techniques: {field: mitre}      # every ATT&CK id found in the value
 //	tactics: {field: tactic}        # names, separated by , ; or |
+//	intent: {field: intent}         # Defender's word for it
+//	type: {field: AlertType}        # what the vendor calls this kind of alert
 //	cases:                          # by what a field says
 //	  - {field: title, contains: ["brute force"], techniques: [T1110], severity: high}
 //	                                # every case that holds adds its techniques and tactics;
 //	                                # severity and subsystem are the first's that has one
 //	dedupe: [alert_id]              # rows equal in these are the same alert
+//	holds_event: true               # the record is read as the event beneath the alert as well
+//	skip:                           # rows that tell nothing
+//	  - {field: status, exact: [pass]}
 //	ignore: [label]                 # never evidence, entity or anything else
 //
-// time.format is rfc3339, epoch_s, epoch_ms, epoch_us or a layout of Go's time
+// Fields of JSON records are named by their dotted path. A name is "a|b" for the
+// first of several that has a value, and begins with "/" if it is meant from the
+// record's root whatever the form. A field that holds a list gives an entity for
+// each of its values.
+//
+// time.format is any (what can be told apart by itself), rfc3339, epoch_s, epoch_ms, epoch_us or a layout of Go's time
 // package; without a zone in the stamp, time.zone or the user's zone holds. A
 // mapping of kind event has, instead of rule and severity:
 //
@@ -60,23 +76,33 @@ type Mapping struct {
 	File string // where it was read from, for messages
 
 	event      bool
+	keepEvent  bool
+	forms      []form
 	columns    []string
-	equals     []pair
+	any        []string
+	equals     []fieldValues
+	not        []fieldValues
 	derive     []derivation
 	product    template
 	timeField  string
+	endField   string
 	timeFormat string
 	timeZone   *time.Location
 	ruleID     template
 	ruleTitle  template
 	sevField   string
 	sevMap     map[string]model.Severity
+	sevFrom    []severityFrom // ascending
 	sevDefault model.Severity
 	subsystem  model.Subsystem
 	entities   []entityRule
+	microsoft  string // field with Microsoft's list of entities
 	techField  string
 	tactField  string
+	intent     string
+	typ        string
 	cases      []caseRule
+	skip       []caseRule
 	dedupe     []string
 	ignore     []string
 
@@ -89,7 +115,23 @@ type Mapping struct {
 	message, program, pid string // fields of a wrapped syslog message
 }
 
-type pair struct{ name, value string }
+// A form is where in a JSON record the fields of a mapping stand.
+type form struct {
+	prefix string   // "detail.": of the dotted paths
+	lists  []string // the paths of the lists on the way whose every item is a row, outermost first
+}
+
+// fieldValues are the values, in lower case, that a field must or must not have.
+type fieldValues struct {
+	name   string
+	values []string
+}
+
+// severityFrom is the severity of numbers from least on.
+type severityFrom struct {
+	least    float64
+	severity model.Severity
+}
 
 type derivation struct {
 	name, field string
@@ -100,7 +142,9 @@ type entityRule struct {
 	typ   model.EntityType
 	role  model.Role
 	field string
-	host  string // field that holds the host a user, file, process or session belongs to
+	value template      // instead of field; no entity unless all its fields have values
+	host  string        // field that holds the host a user, file, process or session belongs to
+	when  []fieldValues // the values that other fields must have
 }
 
 // caseRule is what one row of cases says when its field holds one of its words.
@@ -113,6 +157,7 @@ type caseRule struct {
 	tactics    []string
 	severity   model.Severity
 	subsystem  model.Subsystem
+	intent     string // Defender's word, or "Exposure" for what only invites an attack
 }
 
 type fieldRule struct {
@@ -130,6 +175,7 @@ const (
 	maxMappingFile  = 1 << 20
 	maxMappingList  = 4096
 	maxMappingRegex = 1024
+	maxForms        = 16
 )
 
 // ParseMapping reads a mapping file. Its errors name the file and, where one can
@@ -285,6 +331,12 @@ func (m *Mapping) read(root *yaml.Node) error {
 				return lineError(v, "%q is no kind: alert or event", v.Value)
 			}
 			m.event = v.Value == "event"
+		case "forms":
+			return m.readForms(v)
+		case "holds_event":
+			if m.keepEvent, err = strconv.ParseBool(v.Value); err != nil {
+				return lineError(v, "%q is neither true nor false", v.Value)
+			}
 		case "match":
 			return m.readMatch(v)
 		case "derive":
@@ -311,12 +363,20 @@ func (m *Mapping) read(root *yaml.Node) error {
 			m.subsystem, err = readSubsystem(v)
 		case "entities":
 			return eachItem(v, m.readEntity)
+		case "microsoft_entities":
+			return readField(v, &m.microsoft)
 		case "techniques":
 			return readField(v, &m.techField)
 		case "tactics":
 			return readField(v, &m.tactField)
+		case "intent":
+			return readField(v, &m.intent)
+		case "type":
+			return readField(v, &m.typ)
 		case "cases":
-			return eachItem(v, m.readCase)
+			return eachItem(v, func(n *yaml.Node) error { return readCase(n, &m.cases) })
+		case "skip":
+			return eachItem(v, func(n *yaml.Node) error { return readCase(n, &m.skip) })
 		case "dedupe":
 			m.dedupe, err = list(v)
 		case "ignore":
@@ -382,7 +442,7 @@ func (m *Mapping) check(root *yaml.Node) error {
 	switch {
 	case m.Name == "":
 		return lineError(root, "name is missing")
-	case len(m.columns) == 0:
+	case len(m.columns)+len(m.equals) == 0:
 		return lineError(root, "match.columns is missing: it says which rows are these")
 	case m.timeField == "":
 		return lineError(root, "time.field is missing")
@@ -393,33 +453,50 @@ func (m *Mapping) check(root *yaml.Node) error {
 	case m.event && m.source.Product == "" && m.message == "":
 		return lineError(root, "source.product is missing")
 	}
-	used := []string{m.timeField, m.sevField, m.techField, m.tactField, m.message, m.program, m.pid}
-	for _, t := range []template{m.product, m.ruleID, m.ruleTitle, m.code, m.host} {
-		for i := 1; i < len(t); i += 2 {
-			used = append(used, t[i])
-		}
-	}
-	for _, f := range m.fields {
-		for i := 1; i < len(f.text); i += 2 {
-			used = append(used, f.text[i])
-		}
-	}
-	for _, d := range m.derive {
-		used = append(used, d.field)
-	}
-	for _, e := range m.entities {
-		used = append(used, e.field, e.host)
-	}
-	for _, c := range m.cases {
-		used = append(used, c.field)
-	}
-	used = append(used, m.dedupe...)
+	used := m.fieldNames()
 	for _, name := range m.ignore {
 		if slices.Contains(used, name) {
 			return lineError(root, "field %q is both ignored and used", name)
 		}
 	}
 	return nil
+}
+
+// fieldNames lists every field that the mapping reads, as written.
+func (m *Mapping) fieldNames() []string {
+	out := []string{m.timeField, m.endField, m.sevField, m.techField, m.tactField, m.intent, m.typ, m.microsoft, m.message, m.program, m.pid}
+	ofTemplate := func(t template) {
+		for i := 1; i < len(t); i += 2 {
+			out = append(out, t[i])
+		}
+	}
+	for _, t := range []template{m.product, m.ruleID, m.ruleTitle, m.code, m.host} {
+		ofTemplate(t)
+	}
+	for _, f := range m.fields {
+		ofTemplate(f.text)
+	}
+	for _, d := range m.derive {
+		out = append(out, d.field)
+	}
+	for _, e := range m.entities {
+		out = append(out, e.field, e.host)
+		ofTemplate(e.value)
+		for _, w := range e.when {
+			out = append(out, w.name)
+		}
+	}
+	for _, cases := range [][]caseRule{m.cases, m.skip} {
+		for _, c := range cases {
+			out = append(out, c.field)
+		}
+	}
+	for _, list := range [][]fieldValues{m.equals, m.not} {
+		for _, f := range list {
+			out = append(out, f.name)
+		}
+	}
+	return slices.Concat(out, m.columns, m.any, m.dedupe)
 }
 
 func readSubsystem(n *yaml.Node) (model.Subsystem, error) {
@@ -430,19 +507,60 @@ func readSubsystem(n *yaml.Node) (model.Subsystem, error) {
 	return s, nil
 }
 
+// readForms reads where records stand: prefixes of dotted paths, "[]" behind a
+// segment that is a list of records.
+func (m *Mapping) readForms(n *yaml.Node) error {
+	texts, err := list(n)
+	if err != nil {
+		return err
+	}
+	if len(texts) > maxForms {
+		return lineError(n, "more than %d forms", maxForms)
+	}
+	for _, text := range texts {
+		if text != "" && !strings.HasSuffix(text, ".") {
+			return lineError(n, "form %q does not end in a dot", text)
+		}
+		f := form{prefix: strings.ReplaceAll(text, "[]", "")}
+		for i, rest := 0, text; ; {
+			j := strings.Index(rest, "[]")
+			if j < 0 {
+				break
+			}
+			i += j + 2
+			rest = text[i:]
+			f.lists = append(f.lists, strings.ReplaceAll(text[:i], "[]", ""))
+		}
+		m.forms = append(m.forms, f)
+	}
+	return nil
+}
+
+// readValues reads fields and the values that they must have into dst.
+func readValues(dst *[]fieldValues) func(string, *yaml.Node) error {
+	return func(key string, v *yaml.Node) error {
+		l, err := list(v)
+		for i := range l {
+			l[i] = strings.ToLower(l[i])
+		}
+		*dst = append(*dst, fieldValues{key, l})
+		return err
+	}
+}
+
 func (m *Mapping) readMatch(n *yaml.Node) error {
 	return eachKey(n, func(key string, v *yaml.Node) (err error) {
 		switch key {
 		case "columns":
 			m.columns, err = list(v)
 			return err
+		case "any":
+			m.any, err = list(v)
+			return err
 		case "equals":
-			return eachKey(v, func(key string, v *yaml.Node) error {
-				p := pair{name: key}
-				err := scalar(&p.value)(v)
-				m.equals = append(m.equals, p)
-				return err
-			})
+			return eachKey(v, readValues(&m.equals))
+		case "not":
+			return eachKey(v, readValues(&m.not))
 		}
 		return errUnknownKey
 	})
@@ -474,12 +592,14 @@ func (m *Mapping) readTime(n *yaml.Node) error {
 		switch key {
 		case "field":
 			return scalar(&m.timeField)(v)
+		case "end":
+			return scalar(&m.endField)(v)
 		case "format":
 			switch v.Value {
-			case "rfc3339", "epoch_s", "epoch_ms", "epoch_us":
+			case "any", "rfc3339", "epoch_s", "epoch_ms", "epoch_us":
 			default:
 				if !strings.Contains(v.Value, "06") {
-					return lineError(v, "%q is no time format: rfc3339, epoch_s, epoch_ms, epoch_us or a layout with a year", v.Value)
+					return lineError(v, "%q is no time format: any, rfc3339, epoch_s, epoch_ms, epoch_us or a layout with a year", v.Value)
 				}
 			}
 			return scalar(&m.timeFormat)(v)
@@ -508,6 +628,18 @@ func (m *Mapping) readSeverity(n *yaml.Node) error {
 				m.sevMap[strings.ToLower(key)] = s
 				return err
 			})
+		case "from":
+			err := eachKey(v, func(key string, v *yaml.Node) error {
+				least, err := strconv.ParseFloat(key, 64)
+				if err != nil {
+					return lineError(v, "%q is no number", key)
+				}
+				s, err := severity(v)
+				m.sevFrom = append(m.sevFrom, severityFrom{least, s})
+				return err
+			})
+			slices.SortStableFunc(m.sevFrom, func(a, b severityFrom) int { return cmp.Compare(a.least, b.least) })
+			return err
 		}
 		return errUnknownKey
 	})
@@ -529,15 +661,21 @@ func (m *Mapping) readEntity(n *yaml.Node) error {
 			}
 		case "field":
 			return scalar(&e.field)(v)
+		case "value":
+			t, err := parseTemplate(v)
+			e.value = t
+			return err
 		case "host":
 			return scalar(&e.host)(v)
+		case "when":
+			return eachKey(v, readValues(&e.when))
 		default:
 			return errUnknownKey
 		}
 		return nil
 	})
-	if err == nil && (e.typ == "" || e.role == "" || e.field == "") {
-		err = lineError(n, "an entity needs type, role and field")
+	if err == nil && (e.typ == "" || e.role == "" || (e.field == "") == e.value.empty()) {
+		err = lineError(n, "an entity needs type, role and either field or value")
 	}
 	m.entities = append(m.entities, e)
 	return err
@@ -552,7 +690,8 @@ func readField(n *yaml.Node, dst *string) error {
 	})
 }
 
-func (m *Mapping) readCase(n *yaml.Node) error {
+// readCase adds a case to dst.
+func readCase(n *yaml.Node, dst *[]caseRule) error {
 	var c caseRule
 	err := eachKey(n, func(key string, v *yaml.Node) (err error) {
 		switch key {
@@ -577,6 +716,8 @@ func (m *Mapping) readCase(n *yaml.Node) error {
 			c.severity, err = severity(v)
 		case "subsystem":
 			c.subsystem, err = readSubsystem(v)
+		case "intent":
+			err = scalar(&c.intent)(v)
 		default:
 			return errUnknownKey
 		}
@@ -591,7 +732,7 @@ func (m *Mapping) readCase(n *yaml.Node) error {
 	for i := range c.exact {
 		c.exact[i] = strings.ToLower(c.exact[i])
 	}
-	m.cases = append(m.cases, c)
+	*dst = append(*dst, c)
 	return err
 }
 
@@ -604,427 +745,5 @@ func readAct(n *yaml.Node) (model.Act, error) {
 	return model.ActNone, lineError(n, "%q is no act", n.Value)
 }
 
-var techniqueID = regexp.MustCompile(`\bT\d{4}(?:\.\d{3})?\b`)
+var techniqueID = regexp.MustCompile(`(?i)\bT\d{4}(?:\.\d{3})?\b`)
 
-// A boundMapping is a mapping whose fields were looked up in a table of names,
-// so that rows are read without comparing texts. It is read-only.
-type boundMapping struct {
-	*Mapping
-	names   *model.Names
-	zone    *time.Location
-	ids     map[string]model.FieldID // every field the mapping names, derived ones excepted
-	derived map[string]int           // index into derive
-	ignored map[model.FieldID]bool
-}
-
-// bind prepares m for rows whose fields are named by names; zone is for stamps
-// without one.
-func (m *Mapping) bind(names *model.Names, zone *time.Location) *boundMapping {
-	if zone == nil {
-		zone = time.UTC
-	}
-	if m.timeZone != nil {
-		zone = m.timeZone
-	}
-	bm := &boundMapping{Mapping: m, names: names, zone: zone, ids: map[string]model.FieldID{}, derived: map[string]int{}, ignored: map[model.FieldID]bool{}}
-	for i, d := range m.derive {
-		bm.derived[d.name] = i
-	}
-	add := func(list ...string) {
-		for _, name := range list {
-			if name != "" {
-				bm.ids[name] = names.ID(name)
-			}
-		}
-	}
-	add(m.timeField, m.sevField, m.techField, m.tactField, m.message, m.program, m.pid)
-	add(m.columns...)
-	add(m.dedupe...)
-	for _, t := range []template{m.product, m.ruleID, m.ruleTitle, m.code, m.host} {
-		for i := 1; i < len(t); i += 2 {
-			add(t[i])
-		}
-	}
-	for _, f := range m.fields {
-		add(f.name)
-		for i := 1; i < len(f.text); i += 2 {
-			add(f.text[i])
-		}
-	}
-	for _, p := range m.equals {
-		add(p.name)
-	}
-	for _, d := range m.derive {
-		add(d.field)
-	}
-	for _, e := range m.entities {
-		add(e.field, e.host)
-	}
-	for _, c := range m.cases {
-		add(c.field)
-	}
-	for _, name := range m.ignore {
-		bm.ignored[names.ID(name)] = true
-	}
-	return bm
-}
-
-// bindMappings binds every mapping of o.
-func bindMappings(o Options) []*boundMapping {
-	out := make([]*boundMapping, len(o.Mappings))
-	for i, m := range o.Mappings {
-		out[i] = m.bind(o.Names, o.Zone)
-	}
-	return out
-}
-
-// matches says whether the row under construction in b is this mapping's.
-func (bm *boundMapping) matches(b *Batch) bool {
-	for _, c := range bm.columns {
-		if _, ok := b.Get(bm.ids[c]); !ok {
-			return false
-		}
-	}
-	for _, p := range bm.equals {
-		if b.Text(bm.ids[p.name]) != p.value {
-			return false
-		}
-	}
-	return true
-}
-
-// A row reads the fields of the event under construction for a mapping.
-type row struct {
-	*boundMapping
-	b       *Batch
-	derived []string
-
-	lowerOf, lower string // the last text that lowered was asked for, and its answer
-}
-
-// lowered is s in lower case; cases ask it of the same field again and again.
-func (r *row) lowered(s string) string {
-	if s != r.lowerOf {
-		r.lowerOf, r.lower = s, strings.ToLower(s)
-	}
-	return r.lower
-}
-
-func (r *row) get(name string) string {
-	if name == "" {
-		return ""
-	}
-	if i, ok := r.boundMapping.derived[name]; ok && i < len(r.derived) {
-		return r.derived[i]
-	}
-	return r.b.Text(r.ids[name])
-}
-
-func (r *row) render(t template) string {
-	if len(t) == 3 && t[0] == "" && t[2] == "" {
-		return r.get(t[1])
-	}
-	var s strings.Builder
-	for i, part := range t {
-		if i%2 == 1 {
-			part = r.get(part)
-		}
-		s.WriteString(part)
-	}
-	return s.String()
-}
-
-// emit finishes the row under construction in b: as an event, or as an alert
-// whose evidence is the row. e carries Ref and Raw. It reports why a row cannot
-// be used.
-func (bm *boundMapping) emit(b *Batch, e model.Event) error {
-	r := row{boundMapping: bm, b: b}
-	for _, d := range bm.derive {
-		value := ""
-		if g := d.pattern.FindStringSubmatch(r.get(d.field)); len(g) > 1 {
-			value = g[1]
-		}
-		r.derived = append(r.derived, value)
-	}
-	when, err := parseMappedTime(r.get(bm.timeField), bm.timeFormat, bm.zone)
-	if err != nil {
-		b.Drop()
-		return fmt.Errorf("mapping %s: %w", bm.Name, err)
-	}
-	e.Format = bm.Name
-	e.Subsystem = bm.subsystem
-	e.Time, e.Recorded = when, when
-	e.Source, e.Act = bm.source, bm.act
-	e.Entities = r.findEntities()
-	e.Host = r.findHost(e.Entities)
-	if bm.event {
-		e.Code = r.render(bm.code)
-		for _, f := range bm.fields {
-			if text := r.render(f.text); text != "" {
-				b.Slot(bm.ids[f.name], model.String, text)
-			}
-		}
-		if len(bm.ignored) > 0 {
-			open := b.Open()
-			kept := slices.DeleteFunc(open, func(s model.Slot) bool { return bm.ignored[s.Field] })
-			b.slots = b.slots[:b.open+len(kept)]
-		}
-		if bm.message != "" {
-			if err := emitSyslogMessage(b, &e, bm.names, r.get(bm.program), r.get(bm.pid), r.get(bm.message)); err != nil {
-				b.Drop()
-				return fmt.Errorf("mapping %s: %w", bm.Name, err)
-			}
-			finish(&e)
-		}
-		b.Emit(e)
-		return nil
-	}
-	b.Alerts = append(b.Alerts, r.alert(&e))
-	b.Drop()
-	return nil
-}
-
-func (r *row) alert(e *model.Event) model.Alert {
-	a := model.Alert{
-		Time: e.Time, End: e.Time, Count: 1,
-		Rule:      model.RuleInfo{ID: r.render(r.ruleID), Title: r.render(r.ruleTitle)},
-		Product:   r.render(r.product),
-		Format:    e.Format,
-		Subsystem: r.subsystem,
-		Severity:  r.sevDefault,
-		Entities:  append([]model.Entity{}, e.Entities...), // a list even if empty
-		Host:      e.Host,
-		Act:       r.act,
-		Raw:       map[string]string{},
-	}
-	if r.sevField != "" {
-		word := r.get(r.sevField)
-		a.Raw[r.sevField] = word
-		if s, ok := r.sevMap[strings.ToLower(word)]; ok {
-			a.Severity = s
-		} else if s := model.Severity(strings.ToLower(word)); s.Rank() >= 0 {
-			a.Severity = s
-		}
-	}
-	if r.techField != "" {
-		a.Raw[r.techField] = r.get(r.techField)
-		a.Techniques = techniqueID.FindAllString(a.Raw[r.techField], MaxDepth)
-	}
-	if r.tactField != "" {
-		a.Raw[r.tactField] = r.get(r.tactField)
-		for _, name := range strings.FieldsFunc(a.Raw[r.tactField], func(c rune) bool { return c == ',' || c == ';' || c == '|' }) {
-			a.Tactics = append(a.Tactics, strings.ReplaceAll(strings.ToLower(strings.TrimSpace(name)), " ", "-"))
-		}
-	}
-	rated, placed := false, false
-	for i := range r.cases {
-		c := &r.cases[i]
-		if value := r.get(c.field); !c.holds(value, r.lowered(value)) {
-			continue
-		}
-		a.Techniques = append(a.Techniques, c.techniques...)
-		a.Tactics = append(a.Tactics, c.tactics...)
-		if c.severity != "" && !rated {
-			a.Severity, rated = c.severity, true
-		}
-		if c.subsystem != "" && !placed {
-			a.Subsystem, placed = c.subsystem, true
-		}
-	}
-	a.Techniques = unique(a.Techniques)
-	a.Tactics = unique(a.Tactics)
-	for _, t := range a.Tactics {
-		a.Tags = append(a.Tags, "attack."+t)
-	}
-	for _, t := range a.Techniques {
-		a.Tags = append(a.Tags, "attack."+strings.ToLower(t))
-	}
-	a.Rule.Level = a.Severity
-	a.Rule.Source = a.Product
-	event := e.ID()
-	a.Evidence = []model.Evidence{{Input: e.Ref.Input, Record: e.Ref.Record, ID: event, Event: r.json()}}
-	identity := event
-	if len(r.dedupe) > 0 {
-		var key strings.Builder
-		for _, name := range r.dedupe {
-			key.WriteString(strconv.Quote(r.get(name)))
-		}
-		identity = key.String()
-	}
-	a.ID = model.AlertID(a.Rule.ID, identity)
-	if len(a.Raw) == 0 {
-		a.Raw = nil
-	}
-	return a
-}
-
-// json renders the row without its ignored fields, in the order of its columns.
-func (r *row) json() []byte {
-	out := make([]byte, 0, 256)
-	out = append(out, '{')
-	for _, s := range r.b.Open() {
-		if r.ignored[s.Field] {
-			continue
-		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		name, text := r.names.Name(s.Field), s.Text
-		if s.Field == model.Unnamed {
-			name, text, _ = strings.Cut(s.Text, "\x00")
-		}
-		out = appendJSONText(out, name)
-		out = append(out, ':')
-		out = appendJSONText(out, text)
-	}
-	return append(out, '}')
-}
-
-// holds says whether the case is about a value, which is given in lower case too.
-func (c *caseRule) holds(value, lower string) bool {
-	if c.pattern != nil && c.pattern.MatchString(value) {
-		return true
-	}
-	for _, w := range c.contains {
-		if strings.Contains(lower, w) {
-			return true
-		}
-	}
-	return slices.Contains(c.exact, lower)
-}
-
-// findEntities makes the row's entities, canonical as model.Entity says, each once
-// a role: several fields may name the same thing.
-func (r *row) findEntities() []model.Entity {
-	var out []model.Entity
-	for _, rule := range r.entities {
-		value := strings.TrimSpace(r.get(rule.field))
-		if value == "" || value == "-" {
-			continue
-		}
-		host := linuxHost(strings.TrimSpace(r.get(rule.host)))
-		if e, ok := mappedEntity(rule, value, host); ok && !slices.Contains(out, e) {
-			out = append(out, e)
-		}
-	}
-	return out
-}
-
-// mappedEntity makes the entity that a rule sees in a value.
-func mappedEntity(rule entityRule, value, host string) (model.Entity, bool) {
-	e := model.Entity{Type: rule.typ, Role: rule.role, Value: value}
-	switch rule.typ {
-	case model.IP:
-		addr, err := netip.ParseAddr(value)
-		if err != nil {
-			return e, false
-		}
-		e.Value = addr.Unmap().String()
-	case model.Host, model.Hash, model.Domain, model.Mailbox:
-		e.Value = strings.ToLower(strings.TrimSuffix(value, "."))
-	case model.User:
-		e.Value = strings.ToLower(value)
-		if host != "" && !strings.ContainsAny(value, `\@:`) {
-			e.Value = host + `\` + e.Value
-		}
-	case model.File, model.Process, model.Session:
-		if rule.typ == model.File {
-			e.Name, value = value, strings.ToLower(value)
-			e.Value = value
-		}
-		if host != "" {
-			e.Value = host + ":" + value
-		}
-	}
-	return e, true
-}
-
-// findHost says on which host the row happened.
-func (r *row) findHost(es []model.Entity) string {
-	if host := r.render(r.host); host != "" {
-		return linuxHost(host)
-	}
-	for _, e := range es {
-		if e.Type == model.Host && e.Role == model.Subject {
-			return e.Value
-		}
-	}
-	return ""
-}
-
-// parseMappedTime reads a stamp of a mapping's format.
-func parseMappedTime(s, format string, zone *time.Location) (time.Time, error) {
-	s = strings.TrimSpace(s)
-	var t time.Time
-	switch format {
-	case "epoch_s", "epoch_ms", "epoch_us":
-		whole, frac, _ := strings.Cut(s, ".")
-		n, err := strconv.ParseInt(whole, 10, 64)
-		if err != nil {
-			return t, fmt.Errorf("time %.40q is no number", s)
-		}
-		switch format {
-		case "epoch_s":
-			frac = (frac + "000000000")[:9]
-			nanos, err := strconv.ParseUint(frac, 10, 32)
-			if err != nil {
-				return t, fmt.Errorf("time %.40q is no number", s)
-			}
-			t = time.Unix(n, int64(nanos))
-		case "epoch_ms":
-			t = time.UnixMilli(n)
-		default:
-			t = time.UnixMicro(n)
-		}
-	case "rfc3339":
-		var err error
-		if t, err = time.Parse(time.RFC3339Nano, s); err != nil {
-			for _, layout := range []string{"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00"} {
-				if t, err = time.ParseInLocation(layout, s, zone); err == nil {
-					break
-				}
-			}
-		}
-		if err != nil {
-			return t, fmt.Errorf("time %.40q is not as RFC 3339 says", s)
-		}
-	default:
-		var err error
-		if t, err = time.ParseInLocation(format, s, zone); err != nil {
-			return t, fmt.Errorf("time %.40q is not as %q", s, format)
-		}
-	}
-	t = t.UTC()
-	if y := t.Year(); y < 1 || y > 9999 {
-		return t, fmt.Errorf("time %.40q lies outside the years 1 to 9999", s)
-	}
-	return t, nil
-}
-
-// unique drops repeated texts and keeps the order of the rest.
-func unique(list []string) []string {
-	var out []string
-	for _, s := range list {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// appendJSONText appends s as a JSON string; bytes that are no UTF-8 become U+FFFD.
-func appendJSONText(out []byte, s string) []byte {
-	const digits = "0123456789abcdef"
-	out = append(out, '"')
-	for _, c := range s { // ranging over a string yields U+FFFD for what is no UTF-8
-		switch {
-		case c == '"' || c == '\\':
-			out = append(out, '\\', byte(c))
-		case c < 0x20:
-			out = append(out, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		default:
-			out = append(out, string(c)...)
-		}
-	}
-	return append(out, '"')
-}

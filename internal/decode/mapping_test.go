@@ -42,7 +42,7 @@ func mapRow(t *testing.T, src string, pairs ...string) (*Batch, error) {
 		t.Fatal(err)
 	}
 	names := model.NewNames()
-	bm := m.bind(names, nil)
+	bm := m.bind(names, nil)[0]
 	b := &Batch{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		b.Slot(names.ID(pairs[i]), model.String, pairs[i+1])
@@ -192,13 +192,14 @@ func FuzzMapping(f *testing.F) {
 			return
 		}
 		names := model.NewNames()
-		bm := m.bind(names, nil)
 		b := &Batch{}
-		for _, c := range m.columns {
-			b.Slot(names.ID(c), model.String, value)
-		}
-		if err := bm.emit(b, model.Event{Raw: []byte(value)}); err != nil {
-			return
+		for _, bm := range m.bind(names, nil) {
+			for _, c := range m.columns {
+				b.Slot(names.ID(bm.form.path(c)), model.String, value)
+			}
+			if err := bm.emit(b, model.Event{Raw: []byte(value)}); err != nil {
+				return
+			}
 		}
 		for _, a := range b.Alerts {
 			if !json.Valid(a.Evidence[0].Event) {

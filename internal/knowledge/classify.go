@@ -150,6 +150,12 @@ func fromSensor(a *model.Alert, techniques []string) reading {
 		if i, ok := Intent(w); ok && i != model.IntentUnknown {
 			r.intents = add(r.intents, i)
 		}
+		if strings.EqualFold(w, "exposure") { // no vocabulary has a word for it; scanners are mapped to this one
+			r.posture = true
+		}
+	}
+	if r.posture {
+		return reading{posture: true, confidence: sureSensor, why: "the sensor tells of an exposure, not of an act"}
 	}
 	if r.empty() {
 		return reading{}
