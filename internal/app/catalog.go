@@ -31,6 +31,15 @@ func detectors(places detect.Places) []detect.Detector {
 		detect.NewTakenOver(),
 		detect.NewRoast(),
 		detect.NewEncrypt(),
+		detect.NewNewCountry(places),
+		detect.NewNewNetwork(places),
+		detect.NewNewImage(),
+		detect.NewNewCall(),
+		detect.NewTravel(places),
+		detect.NewBeacon(),
+		detect.NewVolumeOut(),
+		detect.NewVolumeRead(),
+		detect.NewSilence(),
 	}
 }
 

@@ -63,6 +63,10 @@ func openGeoIP(path string) (*maxminddb.Reader, error) {
 	if len(data) > maxGeoIP {
 		return nil, fmt.Errorf("larger than %d bytes", maxGeoIP)
 	}
+	return readGeoIP(data)
+}
+
+func readGeoIP(data []byte) (*maxminddb.Reader, error) {
 	r, err := maxminddb.OpenBytes(data)
 	if err != nil {
 		return nil, fmt.Errorf("no database in MaxMind's format (.mmdb): %w", err)
