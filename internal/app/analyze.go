@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -44,40 +45,61 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 		return nil, err
 	}
 
+	defer ev.acts.close()
+
 	// One stream, by corrected event time.
 	correction := ev.clocks.Solve()
-	stream := a.ordered(ev, correction)
+	stream, err := ev.acts.stream(correction, a.inside)
+	if err != nil {
+		return nil, err
+	}
 
 	a.progress(Progress{Phase: "fusing", Inputs: len(ev.inputs), Events: ev.events})
-	memory := graph.New(graph.Options{})
+	memory := graph.New(graph.Options{Recall: stream.recall})
 	detectors, correlations := detectors(a.places), a.engine.Correlations()
 	watch := newWatch(detectors, ev.alerts)
-	var alerts []*model.Alert
-	for _, s := range stream {
+	var alerts, raised []*model.Alert
+	var bursts detect.Bursts
+	hosts := map[string]bool{}
+	err = stream.each(ctx, func(s *sighting) {
 		watch.until(s.obs.Time)
-		raised := len(alerts)
+		raised = raised[:0]
 		memory.Observe(s.obs)
 		for _, r := range s.rules {
 			if i := int(r); a.engine.Alerts(i) {
-				alerts = append(alerts, detect.Alert(a.engine.Definition(i), s.obs))
+				raised = append(raised, detect.Alert(a.engine.Definition(i), s.obs))
 			}
 			if i := int(r); a.engine.Correlated(i) {
-				alerts = append(alerts, correlations.Observe(i, s.obs, s.fields)...)
+				raised = append(raised, correlations.Observe(i, s.obs, s.fields)...)
 			}
 		}
 		for _, d := range detectors {
-			alerts = append(alerts, d.Observe(s.obs)...)
+			raised = append(raised, d.Observe(s.obs)...)
 		}
-		watch.tell(alerts[raised:])
+		watch.tell(raised)
+		for _, al := range raised { // what tells the same again and again counts into one
+			if al := bursts.Fold(al); al != nil {
+				alerts = append(alerts, al)
+			}
+		}
+		if s.obs.Host != "" {
+			hosts[s.obs.Host] = true
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
-	alerts = append(fold(alerts), ev.alerts...)
+	alerts = append(alerts, ev.alerts...)
 
 	// Every alert its intent; then alerts into incidents, and incidents into stories.
 	for _, al := range alerts {
 		knowledge.Classify(al)
 	}
 	results := fusion.New(fusion.Options{}).Run(alerts, memory)
-	incidents := tell(results, memory, stream)
+	incidents, err := tell(results, memory, stream, story.Estate{Hosts: slices.Sorted(maps.Keys(hosts))})
+	if err != nil {
+		return nil, err
+	}
 	r := a.report(ev, alerts, incidents, correction)
 
 	// Last, the records themselves, of all that the report cites.
@@ -90,34 +112,15 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 
 // evidence is what the scan of all inputs came to.
 type evidence struct {
-	inputs    []*inputState
-	sightings []sighting
-	alerts    []*model.Alert
-	clocks    clock.Estimator
-	events    int64
-	bytes     int64
-	dropped   int64 // acts left out to bound memory
+	inputs []*inputState
+	acts   acts
+	alerts []*model.Alert
+	clocks clock.Estimator
+	events int64
+	bytes  int64
 
 	bursts detect.Bursts
 	seen   map[string]struct{} // ids of the alerts taken
-}
-
-// maxActs is how many acts one run keeps; they take half a kilobyte each, and
-// memory between them holds a quarter as many. Beyond it only acts that a rule
-// matched are kept, up to as many again: a few megabytes can unpack to more log
-// than any machine holds.
-const maxActs = 4_000_000
-
-// keep takes over the acts of one chunk, within bounds. Chunks come in the order
-// of the evidence, so that what is left out does not depend on the workers.
-func (ev *evidence) keep(acts []sighting, most int) {
-	for _, s := range acts {
-		if n := len(ev.sightings); n < most || len(s.rules) > 0 && n < 2*most {
-			ev.sightings = append(ev.sightings, s)
-		} else {
-			ev.dropped++
-		}
-	}
 }
 
 // take keeps an alert of another product: once, if it lies inside the wanted time,
@@ -137,14 +140,18 @@ func (ev *evidence) take(a *model.Alert, inside func(time.Time) bool) {
 
 // scan walks the inputs, finds each input's format, and decodes and matches it.
 func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
-	ev := &evidence{}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ev := &evidence{acts: acts{store: pageStore{budget: a.pageBudget}}}
 	sc := &scanner{registry: a.registry, engine: a.engine, names: a.names, tells: a.tells}
 	begun := map[*inputState]bool{}
 	collect := func(s *scanned) {
 		in := s.input
 		begun[in] = true
 		ev.bytes += s.bytes
-		ev.keep(s.sightings, a.maxActs)
+		if err := ev.acts.add(in.Path, s.acts, a.maxActs); err != nil {
+			stop(err)
+		}
 		for _, al := range s.alerts {
 			ev.take(al, a.inside)
 		}
@@ -168,7 +175,12 @@ func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 			return frames(in, d, r, in.failLater, emit)
 		}, func(in *inputState) { ev.inputs = append(ev.inputs, in) })
 	}
-	if err := sc.run(ctx, a.opt.Workers, produce, collect); err != nil {
+	err := sc.run(ctx, a.opt.Workers, produce, collect)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if err != nil {
+		ev.acts.close()
 		return nil, err
 	}
 	for _, in := range ev.inputs {
@@ -249,53 +261,28 @@ func describe(head []byte) string {
 	return fmt.Sprintf("it begins with %q", head)
 }
 
-// ordered returns the sightings in the order of corrected time, each event once.
-func (a *App) ordered(ev *evidence, c *clock.Correction) []sighting {
-	out := ev.sightings[:0]
-	for _, s := range ev.sightings {
-		s.obs.Time = c.Time(clock.Source{Input: s.obs.Ref.Input, Host: s.obs.Host}, s.stamps)
-		if a.inside(s.obs.Time) {
-			out = append(out, s)
-		}
-	}
-	slices.SortStableFunc(out, func(x, y sighting) int {
-		// Records of one input that carry one time stand in the order in which they
-		// were written: a parent before its child.
-		if c := x.obs.Time.Compare(y.obs.Time); c != 0 {
-			return c
-		}
-		if x.obs.Ref.Input == y.obs.Ref.Input {
-			return cmp.Compare(x.obs.Ref.Record, y.obs.Ref.Record)
-		}
-		return cmp.Or(cmp.Compare(x.obs.Event, y.obs.Event), cmp.Compare(x.obs.Ref.Input, y.obs.Ref.Input))
-	})
-	seen := make(map[string]bool, len(out))
-	return slices.DeleteFunc(out, func(s sighting) bool {
-		if seen[s.obs.Event] {
-			return true
-		}
-		seen[s.obs.Event] = true
-		return false
-	})
-}
-
 func (a *App) inside(t time.Time) bool {
 	return (a.opt.Since.IsZero() || !t.Before(a.opt.Since)) && (a.opt.Until.IsZero() || t.Before(a.opt.Until))
 }
 
-// fold counts alerts that tell the same again and again into one each.
-func fold(alerts []*model.Alert) []*model.Alert {
-	var bursts detect.Bursts
-	return slices.DeleteFunc(alerts, func(a *model.Alert) bool { return bursts.Fold(a) == nil })
-}
-
 // tell turns the raised results into incidents, worst first.
-func tell(results []*fusion.Result, memory *graph.Memory, stream []sighting) []model.Incident {
-	estate := story.Estate{Hosts: hosts(stream)}
-	observed := map[string]*model.Observation{}
-	for _, s := range stream {
+func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate story.Estate) ([]model.Incident, error) {
+	shown := map[string]bool{}
+	for _, r := range results {
+		for _, m := range r.Members {
+			if r.Raised && len(m.Alert.Evidence) > 0 {
+				shown[m.Alert.Evidence[0].ID] = true
+			}
+		}
+	}
+	seen, err := stream.find(shown)
+	if err != nil {
+		return nil, err
+	}
+	observed := make(map[string]*model.Observation, len(seen))
+	for id, s := range seen {
 		if len(s.rules) > 0 {
-			observed[s.obs.Event] = s.obs
+			observed[id] = s.obs
 		}
 	}
 	var incidents []model.Incident
@@ -317,23 +304,7 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream []sighting) []m
 		}
 		incidents = append(incidents, *story.Tell(c, memory, estate))
 	}
-	return incidents
-}
-
-// hosts lists the hosts that the stream tells of.
-func hosts(stream []sighting) []string {
-	seen := map[string]bool{}
-	for _, s := range stream {
-		if s.obs.Host != "" {
-			seen[s.obs.Host] = true
-		}
-	}
-	out := make([]string, 0, len(seen))
-	for h := range seen {
-		out = append(out, h)
-	}
-	slices.Sort(out)
-	return out
+	return incidents, stream.err
 }
 
 // report puts together what was found.
@@ -425,8 +396,8 @@ func (a *App) notes(ev *evidence, c *clock.Correction) []string {
 		out = append(out, fmt.Sprintf("%d rules could not be used; the first: %s", n, a.refused[0]))
 	}
 	out = append(out, assumed(ev.inputs)...)
-	if ev.dropped > 0 {
-		out = append(out, fmt.Sprintf("The evidence holds more than one run keeps: %d acts after the first %d were left out. Analyse it in parts.", ev.dropped, a.maxActs))
+	if ev.acts.dropped > 0 {
+		out = append(out, fmt.Sprintf("The evidence holds more than one run keeps: %d acts after the first %d were left out. Analyse it in parts.", ev.acts.dropped, a.maxActs))
 	}
 	if ev.events == 0 {
 		out = append(out, "No event could be read, so this says nothing about whether there was an attack.")

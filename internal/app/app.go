@@ -58,6 +58,8 @@ type App struct {
 	tells    tells
 	places   detect.Places // nil if unknown
 	maxActs  int           // see maxActs
+
+	pageBudget int // see pageBudget
 }
 
 // New loads rules, mappings and the GeoIP database. A rule that cannot be used is
@@ -67,7 +69,7 @@ func New(o Options) (*App, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	a := &App{opt: o, names: model.NewNames(), maxActs: maxActs}
+	a := &App{opt: o, names: model.NewNames(), maxActs: maxActs, pageBudget: pageBudget}
 	a.tells = newTells(a.names)
 	if len(o.GeoIP) > 0 {
 		places, err := detect.OpenGeoIP(o.GeoIP...)

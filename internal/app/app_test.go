@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/catena-sec/catena/internal/clock"
 	"github.com/catena-sec/catena/internal/decode"
 	"github.com/catena-sec/catena/internal/model"
 	"github.com/catena-sec/catena/internal/report"
@@ -236,7 +235,7 @@ func TestDecoderPanics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := worker{scanner: &scanner{registry: a.registry, engine: a.engine}, matcher: a.engine.NewMatcher(), strings: map[string]string{}, lists: map[string][]model.Entity{}}
+	w := newWorker(&scanner{registry: a.registry, engine: a.engine})
 	s := w.scan(job{input: &inputState{}, decoder: panickyDecoder{}, chunk: decode.Chunk{Offset: 4096, Record: 3}})
 	if len(s.errors) != 1 || s.errors[0].Offset != 4096 || s.errors[0].Record != 3 || s.errors[0].Cause != "internal error in the panicky decoder: out of luck" {
 		t.Errorf("%+v", s.errors)
@@ -248,27 +247,13 @@ type panickyDecoder struct{ decode.Decoder }
 func (panickyDecoder) Name() string                       { return "panicky" }
 func (panickyDecoder) Decode(decode.Chunk, *decode.Batch) { panic("out of luck") }
 
-// What a worker keeps is bounded and shares no memory with the batch.
+// What a worker remembers is bounded, and what it quotes, too.
 func TestObserve(t *testing.T) {
-	w := worker{strings: map[string]string{}, lists: map[string][]model.Entity{}}
-	raw := []byte(`corp\alice`)
-	es := []model.Entity{{Type: model.User, Role: model.Actor, Value: string(raw), Name: "n"}, {Type: model.Host, Value: "h"}}
-	first, again := w.entities(es), w.entities(slices.Clone(es))
-	if &first[0] != &again[0] || len(first) != 2 || first[0] != es[0] {
-		t.Errorf("%+v, %+v", first, again)
-	}
-	es[0].Value = "other"
-	if first[0].Value != `corp\alice` || w.entities(es)[0].Value != "other" {
-		t.Error("lists are shared with the batch")
-	}
-	// Parts that run into each other are different lists.
-	if x := w.entities([]model.Entity{{Type: model.User, Value: "ab", Name: "c"}}); w.entities([]model.Entity{{Type: model.User, Value: "a", Name: "bc"}})[0].Name != "bc" || x[0].Name != "c" {
-		t.Errorf("%+v", x)
-	}
-	for i := range maxInterned + maxLists {
-		w.entities([]model.Entity{{Type: model.User, Value: fmt.Sprint("u", i)}})
-		if len(w.strings) > maxInterned || len(w.lists) > maxLists {
-			t.Fatalf("%d strings, %d lists", len(w.strings), len(w.lists))
+	w := worker{strings: map[string]string{}}
+	for i := range 2 * maxInterned {
+		w.intern(fmt.Sprint("u", i))
+		if len(w.strings) > maxInterned {
+			t.Fatalf("%d strings", len(w.strings))
 		}
 	}
 	long := &model.Event{Slots: []model.Slot{{Field: model.FCommandLine, Text: strings.Repeat("é", model.MaxObservedText)}}}
@@ -431,23 +416,6 @@ func TestInputErrors(t *testing.T) {
 	}
 	if len(list) != maxInputErrors || total != 9*maxInputErrors {
 		t.Errorf("%d errors for %d failures, want %d for %d", len(list), total, maxInputErrors, 9*maxInputErrors)
-	}
-}
-
-func TestOrdered(t *testing.T) {
-	at := func(s int, event, input string, record int64) sighting {
-		when := time.Date(2024, 3, 1, 10, 0, s, 0, time.UTC)
-		return sighting{obs: &model.Observation{Event: event, Time: when, Ref: model.Ref{Input: input, Record: record}}, stamps: clock.Stamps{Recorded: when}}
-	}
-	a := &App{}
-	ev := &evidence{sightings: []sighting{at(2, "x", "a", 1), at(1, "z", "b", 9), at(1, "y", "b", 10), at(1, "w", "a", 3), at(2, "x", "copy of a", 1)}}
-	var got []string
-	for _, s := range a.ordered(ev, ev.clocks.Solve()) {
-		got = append(got, s.obs.Event)
-	}
-	// By time; records of one file as they were written; each event once.
-	if len(got) != 4 || got[3] != "x" || slices.Index(got, "z") > slices.Index(got, "y") {
-		t.Errorf("%q", got)
 	}
 }
 

@@ -26,7 +26,7 @@ type place struct {
 // the records themselves beside what cites them. The first pass keeps only what
 // memory needs of each event, which bounds a run by its findings and not by its
 // evidence.
-func (a *App) attachEvidence(ctx context.Context, from *inputs, r *model.Report, stream []sighting) error {
+func (a *App) attachEvidence(ctx context.Context, from *inputs, r *model.Report, stream *stream) error {
 	cited := map[string]bool{}
 	for i := range r.Alerts {
 		for _, e := range r.Alerts[i].Evidence {
@@ -51,11 +51,13 @@ func (a *App) attachEvidence(ctx context.Context, from *inputs, r *model.Report,
 	}
 	wanted := map[string][]place{}
 	refs := map[string]model.Ref{}
-	for _, s := range stream {
-		if cited[s.obs.Event] {
-			refs[s.obs.Event] = s.obs.Ref
-			wanted[s.obs.Ref.Input] = append(wanted[s.obs.Ref.Input], place{s.obs.Ref.Offset, s.obs.Event})
-		}
+	found, err := stream.find(cited)
+	if err != nil {
+		return err
+	}
+	for id, s := range found {
+		refs[id] = s.obs.Ref
+		wanted[s.obs.Ref.Input] = append(wanted[s.obs.Ref.Input], place{s.obs.Ref.Offset, id})
 	}
 	records := map[string]json.RawMessage{}
 	if len(wanted) > 0 {

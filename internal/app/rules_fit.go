@@ -209,7 +209,7 @@ func (f *fitter) scan(ctx context.Context, from *inputs) error {
 		a.progress(Progress{Phase: "reading", Input: c.input.Path, Inputs: len(begun), Bytes: f.bytes, Events: f.events})
 	}
 	err := inOrder(ctx, a.opt.Workers, produce, func() func(job) *fitChunk {
-		w := &fitWorker{worker: worker{scanner: sc, matcher: sc.engine.NewMatcher(), strings: map[string]string{}, lists: map[string][]model.Entity{}}, read: read}
+		w := &fitWorker{worker: newWorker(sc), read: read}
 		return w.look
 	}, collect)
 	if err != nil {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"strings"
@@ -25,17 +24,17 @@ type sighting struct {
 
 // scanned is what the scan made of one chunk.
 type scanned struct {
-	input     *inputState
-	seq       int // of the chunk in its input
-	sightings []sighting
-	alerts    []*model.Alert // of other products, from the evidence itself
-	clocks    *clock.Estimator
-	events    int64
-	bytes     int64
-	skipped   int64
-	errors    []model.InputError
-	first     time.Time
-	last      time.Time
+	input   *inputState
+	seq     int // of the chunk in its input
+	acts    acted
+	alerts  []*model.Alert // of other products, from the evidence itself
+	clocks  *clock.Estimator
+	events  int64
+	bytes   int64
+	skipped int64
+	errors  []model.InputError
+	first   time.Time
+	last    time.Time
 }
 
 // inputState collects what is known of one input. The reading goroutine writes
@@ -66,7 +65,7 @@ type job struct {
 // in the order of the jobs whatever worker did them, on the calling goroutine.
 func (s *scanner) run(ctx context.Context, n int, produce func(context.Context, func(job) error) error, collect func(*scanned)) error {
 	return inOrder(ctx, n, produce, func() func(job) *scanned {
-		w := worker{scanner: s, matcher: s.engine.NewMatcher(), strings: map[string]string{}, lists: map[string][]model.Entity{}}
+		w := newWorker(s)
 		return w.scan
 	}, collect)
 }
@@ -88,15 +87,14 @@ type worker struct {
 	*scanner
 	matcher *detect.Matcher
 	strings map[string]string // values seen before: hosts, users and images repeat endlessly
-	lists   map[string][]model.Entity
-	key     []byte
+	pages   pageWriter
+	act     model.Observation // scratch
+	rules   []int32           // scratch
 }
 
-// Bounds of a worker's tables of what repeats.
-const (
-	maxInterned = 1 << 16 // strings
-	maxLists    = 1 << 13 // lists of entities
-)
+func newWorker(s *scanner) worker {
+	return worker{scanner: s, matcher: s.engine.NewMatcher(), strings: map[string]string{}}
+}
 
 func (w *worker) intern(s string) string {
 	if s == "" {
@@ -144,7 +142,7 @@ func (w *worker) scan(j job) *scanned {
 		if len(rules) == 0 && ev.Act == model.ActNone {
 			continue
 		}
-		s := sighting{stamps: stamps}
+		s := sighting{obs: &w.act, stamps: stamps, rules: w.rules[:0]}
 		for _, r := range rules {
 			s.rules = append(s.rules, int32(r))
 			if s.fields == nil && w.engine.Correlated(r) {
@@ -152,9 +150,11 @@ func (w *worker) scan(j job) *scanned {
 			}
 		}
 		w.registry.Entities(ev)
-		s.obs = w.observe(ev)
-		out.sightings = append(out.sightings, s)
+		w.observe(ev)
+		w.pages.add(&s, ev.Digest())
+		w.rules = s.rules
 	}
+	out.acts = w.pages.take()
 	for i := range b.Alerts {
 		a := &b.Alerts[i]
 		w.detach(a)
@@ -180,44 +180,14 @@ func (w *worker) fields(ev *model.Event) map[string][]string {
 	return out
 }
 
-// observe copies what memory keeps of ev out of its batch.
-func (w *worker) observe(ev *model.Event) *model.Observation {
-	o := &model.Observation{
-		Event: ev.ID(), Time: ev.Time, Act: ev.Act, Host: w.intern(ev.Host), Code: w.intern(ev.Code), Format: ev.Format,
-		Source: ev.Source, Subsystem: ev.Subsystem, Ref: ev.Ref, Entities: w.entities(ev.Entities), Text: w.intern(observedText(ev)),
+// observe makes w.act what memory keeps of ev, its id and its time aside. It shares
+// the batch's memory.
+func (w *worker) observe(ev *model.Event) {
+	w.act = model.Observation{
+		Act: ev.Act, Host: ev.Host, Code: ev.Code, Format: ev.Format,
+		Source: ev.Source, Subsystem: ev.Subsystem, Ref: ev.Ref, Entities: ev.Entities, Text: observedText(ev),
 	}
-	o.Source.Service = w.intern(o.Source.Service)
-	w.tells.fill(o, ev)
-	return o
-}
-
-// entities returns a copy of es that outlives its batch. Lists are most of what is
-// kept of an event, and a process that does one thing over and over names the same
-// things every time: equal lists are one.
-func (w *worker) entities(es []model.Entity) []model.Entity {
-	if len(es) == 0 {
-		return nil
-	}
-	w.key = w.key[:0]
-	for i := range es {
-		e := &es[i]
-		for _, s := range [...]string{string(e.Type), string(e.Role), e.Value, e.Name, e.Alt} {
-			w.key = binary.AppendUvarint(w.key, uint64(len(s)))
-			w.key = append(w.key, s...)
-		}
-	}
-	if l, ok := w.lists[string(w.key)]; ok {
-		return l
-	}
-	l := make([]model.Entity, len(es))
-	for i, e := range es {
-		l[i] = model.Entity{Type: e.Type, Value: w.intern(e.Value), Role: e.Role, Name: w.intern(e.Name), Alt: w.intern(e.Alt)}
-	}
-	if len(w.lists) >= maxLists {
-		clear(w.lists)
-	}
-	w.lists[string(w.key)] = l
-	return l
+	w.tells.fill(&w.act, ev)
 }
 
 // flow names the connection that ev tells of, whichever product it comes from.

@@ -107,17 +107,41 @@ func (e *Event) Text(f FieldID) string {
 // there is one.
 func (e *Event) Find(t EntityType, r Role) (Entity, bool) { return find(e.Entities, t, r) }
 
-// ID returns the event's id: "e-" and 24 hex digits of the SHA-256 of the raw
-// record and, for formats whose records carry no number of their own, of its
-// place. The same record read twice, or from two copies of a file, has one id.
-func (e *Event) ID() string {
+// ID returns the event's id, see Digest.
+func (e *Event) ID() string { return e.Digest().ID() }
+
+// Digest identifies the event: the first bytes of the SHA-256 of the raw record
+// and, for formats whose records carry no number of their own, of its place. The
+// same record read twice, or from two copies of a file, has one digest.
+func (e *Event) Digest() (d Digest) {
 	h := sha256.New()
 	h.Write(e.Raw)
 	if !numbered[e.Format] {
-		h.Write([]byte(strconv.FormatInt(e.Ref.Offset, 10)))
+		var place [20]byte
+		h.Write(strconv.AppendInt(place[:0], e.Ref.Offset, 10))
 	}
 	var sum [sha256.Size]byte
-	return "e-" + hex.EncodeToString(h.Sum(sum[:0])[:12])
+	copy(d[:], h.Sum(sum[:0]))
+	return d
+}
+
+// A Digest identifies an event in a third of the room that its id takes.
+type Digest [12]byte
+
+// ID returns the id as reports have it: "e-" and 24 hex digits.
+func (d Digest) ID() string {
+	b := [2 + 2*len(d)]byte{'e', '-'}
+	hex.Encode(b[2:], d[:])
+	return string(b[:])
+}
+
+// DigestOf returns the digest that an id stands for, and false for what is no id.
+func DigestOf(id string) (d Digest, ok bool) {
+	if len(id) != 2+2*len(d) || id[:2] != "e-" {
+		return d, false
+	}
+	_, err := hex.Decode(d[:], []byte(id[2:]))
+	return d, err == nil
 }
 
 // numbered are the formats whose every record carries an id or sequence number,
