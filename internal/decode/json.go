@@ -24,6 +24,7 @@ func JSON(o Options) Decoder {
 		o:        o,
 		shapes:   bindShapes(jsonShapes(), keys),
 		usual:    keys.add(usualTimes()),
+		carriers: keys.add(carriers()),
 		mappings: bindMappings(o),
 	}
 	d.marks = mappingMarks(d.mappings, keys)
@@ -38,6 +39,7 @@ type jsonDecoder struct {
 	o        Options
 	shapes   []boundShape
 	usual    []jsonKey // times of records that nobody knows
+	carriers []jsonKey // values of such records that may be records
 	mappings []*boundMapping
 	marks    []jsonKey // by mapping: the field that its records have first of all
 	workers  sync.Pool // of *jsonWorker: caches of paths, no state of records
@@ -175,6 +177,12 @@ func wrapperStart(text []byte) int {
 		}
 		switch text[p] {
 		case '[':
+			if isListKey(key) {
+				if p = skipSmall(text, p); p == 0 {
+					return 0
+				}
+				break
+			}
 			if !isWrapperKey(key, meta) {
 				return 0
 			}
@@ -183,7 +191,12 @@ func wrapperStart(text []byte) int {
 			}
 			return 0
 		case '{':
-			return 0
+			if !meta || !isListKey(key) {
+				return 0
+			}
+			if p = skipSmall(text, p); p == 0 {
+				return 0
+			}
 		case '"':
 			p++
 			for p < len(text) && text[p] != '"' {
@@ -211,6 +224,25 @@ func wrapperStart(text []byte) int {
 	return 0
 }
 
+// skipSmall returns where the object or array ends that begins at text[p], 0 if it
+// does not within a few kilobytes.
+func skipSmall(text []byte, p int) int {
+	depth := 0
+	for end := min(len(text), p+4096); p < end; p++ {
+		switch text[p] {
+		case '"':
+			p += 1 + stringLen(text[p+1:])
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return p + 1
+			}
+		}
+	}
+	return 0
+}
+
 // isWrapperKey reports whether key is what collectors and APIs call their list of
 // records. All but CloudTrail's own name may also be a field of one record, unless
 // nothing stands before it that speaks of a record.
@@ -218,7 +250,7 @@ func isWrapperKey(key []byte, meta bool) bool {
 	switch string(key) {
 	case "Records", "records":
 		return true
-	case "value", "events", "Events", "items", "entries", "logs":
+	case "value", "events", "Events", "items", "entries", "logs", "logEvents":
 		return meta
 	}
 	return false
@@ -227,7 +259,9 @@ func isWrapperKey(key []byte, meta bool) bool {
 // isListKey reports whether a member speaks of a list of records.
 func isListKey(key []byte) bool {
 	switch string(key) {
-	case "@odata.context", "@odata.count", "@odata.nextLink", "nextLink", "nextToken", "NextToken", "next", "count", "total", "status", "success":
+	case "@odata.context", "@odata.count", "@odata.nextLink", "nextLink", "nextToken", "NextToken", "next", "count", "total", "status", "success",
+		"kind", "apiVersion", "metadata", // of a list of Kubernetes
+		"messageType", "owner", "logGroup", "logStream", "subscriptionFilters": // of a subscription to CloudWatch Logs
 		return true
 	}
 	return false
@@ -292,6 +326,9 @@ func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) error {
 		if m.event && m.matches(b) {
 			return m.emit(b, *e)
 		}
+	}
+	if d.carried(w, b, e) {
+		return nil
 	}
 	if t, ok := keyTimes(doc, d.usual, w.o); ok {
 		e.Recorded = t

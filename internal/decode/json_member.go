@@ -20,6 +20,20 @@ func memberText(text string, path ...string) string {
 	return text
 }
 
+// jsonString returns the text of a value: of a string what it says, of null
+// nothing, of all else what stands there.
+func jsonString(value string) string {
+	if value == "null" {
+		return ""
+	}
+	if len(value) < 2 || value[0] != '"' {
+		return value
+	}
+	doc := jsonDoc{data: stringBytes(value), p: 1}
+	text, _ := doc.str() // empty if it is broken
+	return text
+}
+
 // eachMember calls fn with the keys, as they are written, and values of the JSON
 // object in text, until it returns false. Of text that is no object it calls none.
 func eachMember(text string, fn func(key, value string) bool) {

@@ -45,6 +45,9 @@ func jsonShapes() []jsonShape {
 		cloudTrailShape(),
 		cloudTrailLookupShape(),
 		syslogRowShape(),
+		kubeAuditShape(),
+		kubeAzureShape(),
+		kubeGoogleShape(),
 		zeekShape(),
 		winRowShape(),
 		defenderShape(),
@@ -266,6 +269,24 @@ func emitTimed(b *Batch, e *model.Event) error {
 	return nil
 }
 
+// add adds a field that the record has under another name, unless it has it under
+// that one too or has no value.
+func (w *jsonWorker) add(b *Batch, name, text string) {
+	if text == "" {
+		return
+	}
+	id := w.o.Names.ID(name)
+	if id == model.Unnamed {
+		text = name + "\x00" + text
+	} else if _, ok := b.Get(id); ok {
+		return
+	}
+	b.Slot(id, model.String, text)
+}
+
+// text returns the record as it stands in the input.
+func (w *jsonWorker) text() string { return aliasString(w.doc.data[w.doc.from:w.doc.p]) }
+
 // innerJSON adds the leaves of JSON text inside of a value, under the value's path,
 // one level of such nesting deep. It reports false for text that is no JSON.
 func (w *jsonWorker) innerJSON(b *Batch, leaf *jsonLeaf) bool {
@@ -315,7 +336,7 @@ func (w *jsonWorker) unwrap(b *Batch, e *model.Event, text string) error {
 
 // unwrapAt does unwrap for the object under a path of keys in the record itself.
 func (w *jsonWorker) unwrapAt(b *Batch, e *model.Event, path ...string) error {
-	text := memberText(aliasString(w.doc.data[w.doc.from:w.doc.p]), path...)
+	text := memberText(w.text(), path...)
 	if text == "" || text[0] != '{' {
 		return fmt.Errorf("%s holds no record", strings.Join(path, "."))
 	}

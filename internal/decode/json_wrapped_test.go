@@ -1,0 +1,34 @@
+package decode
+
+import (
+	"testing"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+func TestJSONCarried(t *testing.T) {
+	const inner = `{\"eventName\":\"ListUsers\",\"awsRegion\":\"r\",\"eventTime\":\"2024-03-03T10:00:00Z\"}`
+	for _, c := range []struct{ record, format, code, host string }{
+		{`{"@timestamp":"2024-03-03T10:00:05Z","host":{"name":"Collector"},"message":"` + inner + `"}`, "cloudtrail", "ListUsers", "collector"},
+		{`{"date":1709460005.1,"log":"` + inner + `\n","stream":"stdout"}`, "cloudtrail", "ListUsers", ""},
+		{`{"message":"GET /","event":{"original":"` + inner + `"}}`, "cloudtrail", "ListUsers", ""},
+		{`{"preview":false,"result":{"_raw":"` + inner + `"}}`, "cloudtrail", "ListUsers", ""},
+		// No record inside, or none with a time: the record itself.
+		{`{"@timestamp":"2024-03-03T10:00:00Z","host":{"name":"h"},"message":"{\"a\":1}"}`, "json", "", ""},
+		{`{"@timestamp":"2024-03-03T10:00:00Z","message":"{not json","log":"{\"a\":"}`, "json", "", ""},
+	} {
+		names := model.NewNames()
+		b := readBatch(t, JSON(Options{Names: names}), []byte(c.record))
+		if len(b.Events) != 1 || len(b.Errors) != 0 {
+			t.Errorf("%s: %d events, %v", c.record, len(b.Events), b.Errors)
+			continue
+		}
+		e := &b.Events[0]
+		if e.Format != c.format || e.Code != c.code || e.Host != c.host || e.Time.Second() != 0 {
+			t.Errorf("%s: format %s, code %q, host %q, time %v", c.record, e.Format, e.Code, e.Host, e.Time)
+		}
+		if c.format == "json" {
+			wantSlots(t, names, e, "@timestamp=2024-03-03T10:00:00Z")
+		}
+	}
+}
