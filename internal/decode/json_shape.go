@@ -55,6 +55,13 @@ func jsonShapes() []jsonShape {
 		entraRowShape(),
 		azureDiagShape(),
 		officeShape(),
+		gcpAuditShape(),
+		wrappedGCPShape(),
+		workspaceShape(),
+		oktaShape(),
+		githubShape(),
+		gitlabShape(),
+		crowdStrikeShape(),
 	}
 }
 
