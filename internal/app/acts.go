@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"math"
 	"slices"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // maxActs is how many acts one run keeps; each takes some 150 bytes of memory or
-// temporary file and 24 of memory, and memory between them holds a quarter as many.
+// temporary file and 16 of memory, and memory between them holds a quarter as many.
 // Beyond it only acts that a rule matched are kept, up to as many again: a few
 // megabytes can unpack to more log than any machine holds.
 const maxActs = 4_000_000
@@ -27,10 +26,11 @@ type acts struct {
 	dropped int64 // left out to bound memory
 }
 
-// An origin is where the sightings of a page come from, and how many they are.
+// An origin is where the sightings of a page come from, and how many stand on the
+// pages before it.
 type origin struct {
 	input string
-	count int
+	first uint32
 }
 
 // acted is the page that a worker made of a chunk.
@@ -54,7 +54,7 @@ func (a *acts) add(in string, p acted, most int) error {
 	if err := a.store.add(p.page); err != nil {
 		return err
 	}
-	a.from = append(a.from, origin{in, p.count})
+	a.from = append(a.from, origin{in, uint32(a.count)}) //nolint:gosec // at most twice maxActs
 	a.count += p.count
 	return nil
 }
@@ -98,17 +98,28 @@ type stream struct {
 	err    error // the first of recall
 }
 
-// An entry says when a sighting happened and where it stands.
+// An entry says when a sighting happened, and its number: how many stand before it
+// on all pages.
 type entry struct {
-	sec        int64
-	nsec       int32
-	page, slot int32
+	sec    int64
+	nsec   uint32
+	number uint32
 }
 
 func (e entry) time() time.Time { return time.Unix(e.sec, int64(e.nsec)).UTC() }
 
 // kept is the entry's number for recall.
-func (e entry) kept() int64 { return int64(e.page)<<32 | int64(e.slot) + 1 }
+func (e entry) kept() int64 { return int64(e.number) + 1 }
+
+// page returns on which page the sighting of that number stands, and as the how
+// many-th of it.
+func (a *acts) page(number uint32) (page, slot int) {
+	page, found := slices.BinarySearchFunc(a.from, number, func(o origin, n uint32) int { return cmp.Compare(o.first, n) })
+	if !found {
+		page--
+	}
+	return page, int(number - a.from[page].first)
+}
 
 // stream corrects the times of all acts and puts those that lie inside the wanted
 // time in order.
@@ -164,14 +175,18 @@ func (a *acts) ranks() []int32 {
 func (s *stream) entry(r *pageReader, page, i int) entry {
 	stamps, host := r.stamps(i)
 	t := s.times.Time(clock.Source{Input: r.input, Host: host}, stamps)
-	return entry{t.Unix(), int32(t.Nanosecond()), int32(page), int32(i)} //nolint:gosec // there is no memory for so many
+	return entry{t.Unix(), uint32(t.Nanosecond()), s.acts.from[page].first + uint32(i)} //nolint:gosec // nanoseconds of a second; at most twice maxActs
 }
 
 // compare orders entries by time. At one time those of one input stand in the order
 // in which they were written, a parent before its child, and inputs by path.
 func (s *stream) compare(x, y entry) int {
-	return cmp.Or(cmp.Compare(x.sec, y.sec), cmp.Compare(x.nsec, y.nsec), cmp.Compare(s.ranks[x.page], s.ranks[y.page]),
-		cmp.Compare(x.page, y.page), cmp.Compare(x.slot, y.slot))
+	if c := cmp.Or(cmp.Compare(x.sec, y.sec), cmp.Compare(x.nsec, y.nsec)); c != 0 {
+		return c
+	}
+	px, _ := s.acts.page(x.number)
+	py, _ := s.acts.page(y.number)
+	return cmp.Or(cmp.Compare(s.ranks[px], s.ranks[py]), cmp.Compare(x.number, y.number))
 }
 
 // pages calls visit with every page.
@@ -191,7 +206,7 @@ func (s *stream) pages(visit func(r *pageReader, page int)) error {
 
 // window is how many acts are made values at a time. What is before them need not
 // be held, and however pages lie in time, one is read at most once a window.
-const window = 8 << 10
+const window = 4 << 10
 
 // each calls visit with every act in order, each event once: the first of its
 // reports. What visit gets is its own, but for what observations share.
@@ -247,25 +262,23 @@ func (s *stream) each(ctx context.Context, visit func(*sighting)) error {
 // load reads the sightings of part, which is a part of the order, page by page.
 func (s *stream) load(r *pageReader, buf *[]byte, part []entry) ([]sighting, error) {
 	out := make([]sighting, len(part))
-	byPage := make([]int32, len(part))
+	byPage := make([]uint32, len(part)) // of part, in the order of the pages
 	for i := range byPage {
-		byPage[i] = int32(i) //nolint:gosec // less than window
+		byPage[i] = uint32(i) //nolint:gosec // less than window
 	}
-	slices.SortFunc(byPage, func(x, y int32) int {
-		return cmp.Or(cmp.Compare(part[x].page, part[y].page), cmp.Compare(x, y))
-	})
-	open := int32(-1)
+	slices.SortFunc(byPage, func(x, y uint32) int { return cmp.Compare(part[x].number, part[y].number) })
+	open := -1
 	for _, i := range byPage {
 		e := part[i]
-		if e.page != open {
-			p, err := s.acts.store.page(int(e.page), buf)
+		if open < 0 || e.number-s.acts.from[open].first >= uint32(r.count) { //nolint:gosec // at most twice maxActs
+			open, _ = s.acts.page(e.number)
+			p, err := s.acts.store.page(open, buf)
 			if err != nil {
 				return nil, err
 			}
-			r.open(p, s.acts.from[e.page].input)
-			open = e.page
+			r.open(p, s.acts.from[open].input)
 		}
-		out[i] = r.sighting(int(e.slot))
+		out[i] = r.sighting(int(e.number - s.acts.from[open].first))
 		out[i].obs.Time, out[i].obs.Kept = e.time(), e.kept()
 	}
 	return out, nil
@@ -280,7 +293,7 @@ func (s *stream) recall(kept int64) *model.Observation {
 	if o := s.recent[kept]; o != nil {
 		return o
 	}
-	page, slot := int((kept-1)>>32), int((kept-1)&math.MaxUint32)
+	page, slot := s.acts.page(uint32(kept - 1)) //nolint:gosec // given by us
 	p, err := s.acts.store.page(page, &s.buf)
 	if err != nil {
 		if s.err == nil {

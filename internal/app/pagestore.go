@@ -9,7 +9,7 @@ import (
 
 // pageBudget is how many bytes of pages one run keeps in memory. What goes beyond
 // waits in a temporary file, about a tenth of the evidence's size.
-const pageBudget = 16 << 20
+const pageBudget = 8 << 20
 
 // A pageStore keeps pages of bytes: in memory up to its budget, then in a temporary
 // file. It is used by one goroutine at a time.
