@@ -355,39 +355,44 @@ func (f *auditFields) record(b *Batch, e *model.Event, v *auditEvent, r *auditRe
 	}
 	var item pathItem
 	eachPair(body, func(key, value string, quoted bool) {
-		if value == "" {
-			return
-		}
-		if !quoted {
-			value = hexText(key, value)
-		}
-		if r.typ == "EXECVE" && !r.auoms && isExecArg(key) {
-			v.arg(key, value, quoted)
-			return
-		}
-		if key == "proctitle" {
-			value = strings.TrimRight(strings.ReplaceAll(value, "\x00", " "), " ")
-		}
-		if key == "key" {
-			if value == "(null)" {
-				return
-			}
-			for _, k := range strings.Split(value, "\x01") {
-				b.Slot(model.FKey, model.String, k)
-			}
-			v.key = value
-			return
-		}
-		kind := model.String
-		if _, n := number(value, len(value)); !quoted && n == len(value) {
-			kind = model.Number
-		}
-		namedSlot(b, f.names.ID(key), key, kind, value)
-		v.note(e, r, &item, key, value)
+		f.pair(b, e, v, r, &item, key, value, quoted)
 	})
 	if r.typ == "PATH" && item.name != "" {
 		v.paths = append(v.paths, item)
 	}
+}
+
+// pair reads one field of a record.
+func (f *auditFields) pair(b *Batch, e *model.Event, v *auditEvent, r *auditRecord, item *pathItem, key, value string, quoted bool) {
+	if value == "" {
+		return
+	}
+	if !quoted {
+		value = hexText(key, value)
+	}
+	if r.typ == "EXECVE" && !r.auoms && isExecArg(key) {
+		v.arg(key, value, quoted)
+		return
+	}
+	if key == "proctitle" {
+		value = strings.TrimRight(strings.ReplaceAll(value, "\x00", " "), " ")
+	}
+	if key == "key" {
+		if value == "(null)" {
+			return
+		}
+		for _, k := range strings.Split(value, "\x01") {
+			b.Slot(model.FKey, model.String, k)
+		}
+		v.key = value
+		return
+	}
+	kind := model.String
+	if _, n := number(value, len(value)); !quoted && n == len(value) {
+		kind = model.Number
+	}
+	namedSlot(b, f.names.ID(key), key, kind, value)
+	v.note(e, r, item, key, value)
 }
 
 // auoms takes the two fields of an auoms record that hold a command line as it

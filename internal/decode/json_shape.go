@@ -45,6 +45,8 @@ func jsonShapes() []jsonShape {
 		cloudTrailShape(),
 		cloudTrailLookupShape(),
 		syslogRowShape(),
+		laurelShape(),
+		journaldShape(),
 		kubeAuditShape(),
 		kubeAzureShape(),
 		kubeGoogleShape(),
