@@ -2,6 +2,7 @@ package detect
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ import (
 // honest programs, so what counts as much is that hardly any other host goes there.
 const (
 	beaconTimes   = 24               // intervals judged, and needed
-	beaconSpan    = 30 * time.Minute // that they must cover at least
+	beaconSpan    = 30 * time.Minute // for which they must go on at least
 	beaconLeast   = 5 * time.Second  // intervals shorter than this are one talk
 	beaconMost    = 24 * time.Hour
 	beaconSpread  = .3  // deviation over median
@@ -38,18 +39,26 @@ const (
 type beacon struct {
 	def   Definition
 	pairs *table[pulse]
-	dsts  *table[few] // hosts by destination
-	hosts few         // of the estate, as many as matter
+	dsts  *table[callers]
+	hosts few // of the estate, as many as matter
+}
+
+// callers are the hosts that go to one destination, by their addresses where they
+// are known: a sensor on the host and one on the wire name it differently.
+type callers struct {
+	hosts few
+	told  [beaconHosts + 1]time.Time // by host
 }
 
 type pulse struct {
 	marks []mark // the newest, in order
-	told  time.Time
+	last  time.Time
+	since mark // when they began to be regular; zero if they are not
 }
 
 // NewBeacon finds regular connections to a destination that few hosts know.
 func NewBeacon() Detector {
-	return &beacon{pairs: newTable[pulse](maxBeacons), dsts: newTable[few](maxBeaconDsts), def: Definition{
+	return &beacon{pairs: newTable[pulse](maxBeacons), dsts: newTable[callers](maxBeaconDsts), def: Definition{
 		Rule: model.RuleInfo{ID: "2f9b6c7d-1e4a-4f83-a5d0-9c3b7e8f4a16", Title: "Beaconing: connections to a rare destination at a regular interval", Level: model.Medium, Source: "builtin"},
 		Tags: []string{"attack.command-and-control", "attack.t1071"}}}
 }
@@ -64,39 +73,56 @@ func (b *beacon) Observe(o *model.Observation) []*model.Alert {
 	if !ok {
 		return nil
 	}
-	host := o.Host
+	host, address := o.Host, o.Host
+	if ip, ok := o.Find(model.IP, model.Src); ok {
+		address = ip.Value
+	}
 	if host == "" { // a sensor on the wire
-		ip, ok := o.Find(model.IP, model.Src)
-		if !ok {
-			return nil
-		}
-		host = ip.Value
+		host = address
+	}
+	if host == "" {
+		return nil
 	}
 	program := ""
 	if p, ok := o.Find(model.Process, model.Actor); ok {
 		program = strings.ToLower(p.Name)
 	}
-	b.hosts.add(host, beaconFleet)
-	asking := b.dsts.at(dst, o.Time)
-	asking.add(host, beaconHosts+1)
+	b.hosts.add(address, beaconFleet)
+	to := b.dsts.at(dst, o.Time)
+	to.hosts.add(address, beaconHosts+1)
 	p := b.pairs.at(host+"\x00"+program+"\x00"+dst, o.Time)
-	if !p.add(o) || len(*asking) > beaconHosts || !p.told.IsZero() && o.Time.Sub(p.told) < beaconAgain {
+	if !p.add(o) || len(to.hosts) > beaconHosts {
+		return nil
+	}
+	told := &to.told[slices.Index(to.hosts, address)]
+	if !told.IsZero() && o.Time.Sub(*told) < beaconAgain {
 		return nil
 	}
 	if len(b.hosts) < beaconFleet && placeOf(program) != pathUser {
 		return nil // nobody to compare with: only what lies where anyone can write it
 	}
 	if !p.regular() {
+		p.since = mark{}
 		return nil
 	}
-	p.told = o.Time
-	return []*model.Alert{alertOf(b.def, o, p.marks...)}
+	if p.since.event == "" {
+		p.since = p.marks[0]
+	}
+	if o.Time.Sub(p.since.at) < beaconSpan {
+		return nil
+	}
+	*told = o.Time
+	return []*model.Alert{alertOf(b.def, o, append([]mark{p.since}, p.marks[1:]...)...)}
 }
 
 // add remembers a connection and reports whether it did: one soon after the last is
 // part of the same talk.
 func (p *pulse) add(o *model.Observation) bool {
-	if n := len(p.marks); n > 0 && o.Time.Sub(p.marks[n-1].at) < beaconLeast {
+	near := !p.last.IsZero() && o.Time.Sub(p.last) < beaconLeast
+	if o.Time.After(p.last) {
+		p.last = o.Time
+	}
+	if near {
 		return false
 	}
 	if len(p.marks) > beaconTimes {
@@ -110,7 +136,7 @@ func (p *pulse) add(o *model.Observation) bool {
 // regular says whether the connections come at one interval.
 func (p *pulse) regular() bool {
 	n := len(p.marks)
-	if n <= beaconTimes || p.marks[n-1].at.Sub(p.marks[0].at) < beaconSpan {
+	if n <= beaconTimes {
 		return false
 	}
 	gaps := make([]float64, n-1)
