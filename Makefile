@@ -6,7 +6,7 @@ GOLANGCI      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS       := -s -w -X main.version=$(VERSION)
 
-.PHONY: build test lint fuzz-seeds fuzz demo bench generate clean
+.PHONY: build test lint fuzz-seeds fuzz demo bench bench-sigma generate clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/catena ./cmd/catena
@@ -41,6 +41,19 @@ demo: build
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Sigma: Catena's own figures and the comparison with other engines for Go, over a
+# recorded campaign and over many small EVTX; docs/performance.md says how to read it.
+CATENA_DATA   ?= ../shared/data
+BENCH_ROUNDS  ?= 3
+BENCH_BUDGET  ?= 5s
+SIGMACHECK    := bin/sigmacheck -rounds $(BENCH_ROUNDS) -budget $(BENCH_BUDGET) -rules $(CATENA_DATA)/sigma_rules
+bench-sigma:
+	cd bench/sigmacheck && $(GO) build -o ../../bin/sigmacheck .
+	$(SIGMACHECK) $(CATENA_DATA)/otrf_compound/LSASS_campaign_01
+	$(SIGMACHECK) $(addprefix $(CATENA_DATA)/,evtx_attack_samples evtx_to_mitre evtx_other sigma_regression)
+	$(GO) test ./sigma -run TestCorrelatorStorm -v
+	$(GO) test ./sigma -run '^$$' -bench 'Load|Correlator' -benchmem
 
 # The tables of facts in internal/knowledge, from the data folder.
 generate:

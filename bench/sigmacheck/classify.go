@@ -15,24 +15,17 @@ const unknown = "! unexplained"
 
 var (
 	wildcard = regexp.MustCompile(`(^|[^\\])(\\\\)*[*?]`)
+	blanks   = regexp.MustCompile(`\s`)
 	escape   = regexp.MustCompile(`\\[\\*?]`)
 )
 
 // classify names what is special about the part of a rule that two engines judge
 // differently: in the order in which it explains most. part is what smallest
 // found.
-func classify(e engine, part *yaml.Node, fields []sigma.Field, flat *flatEvent) (class, proof string) {
-	src, err := single(part)
-	if err != nil {
-		return unknown, err.Error()
-	}
+func classify(e engine, part *yaml.Node, ours bool, fields []sigma.Field, flat *flatEvent) (class, proof string) {
 	proof = strings.ReplaceAll(text(part), "\n", " ⏎ ")
-	r, err := e.load(src)
-	if err != nil {
-		return "it refuses: " + classOfError(err), proof
-	}
-	if _, err := r.match(flat); err != nil {
-		return "it gives up while matching: " + classOfError(err), proof
+	if _, err := holds(e, part, flat); err != nil {
+		return "it gives up: " + classOfError(err), proof
 	}
 	if part.Kind != yaml.MappingNode {
 		return "keywords", proof
@@ -62,6 +55,15 @@ func classify(e engine, part *yaml.Node, fields []sigma.Field, flat *flatEvent) 
 	if value.Kind != yaml.ScalarNode {
 		return "values about each of which they agree", proof
 	}
+	// as is told whether the difference goes away if text is changed, in the rule and
+	// in the event.
+	as := func(change func(string) string) bool {
+		v := *value
+		v.Value = change(v.Value)
+		other := &flatEvent{fields: map[string]any{name: change(seen[0])}, texts: []string{change(seen[0])}}
+		theirs, err := holds(e, mapping(part.Content[0], &v), other)
+		return err == nil && theirs == ours
+	}
 	switch {
 	case value.ShortTag() == "!!null":
 		return "null", proof
@@ -75,6 +77,12 @@ func classify(e engine, part *yaml.Node, fields []sigma.Field, flat *flatEvent) 
 		return "a field that is null", proof
 	case len(seen) > 1:
 		return "a field of several values", proof
+	case mods == "" && len(value.Value) > 1 && strings.HasPrefix(value.Value, "/") && strings.HasSuffix(value.Value, "/"):
+		return "a value between slashes, taken for a regular expression", proof
+	case as(strings.ToLower):
+		return "letter case", proof
+	case as(func(s string) string { return blanks.ReplaceAllString(s, "_") }):
+		return "runs of blanks", proof
 	case wildcard.MatchString(value.Value):
 		return "wildcards" + under(mods), proof
 	case escape.MatchString(value.Value):
@@ -85,14 +93,6 @@ func classify(e engine, part *yaml.Node, fields []sigma.Field, flat *flatEvent) 
 		return "booleans", proof
 	case value.Value == "":
 		return "empty text" + under(mods), proof
-	case mods == "" && len(value.Value) > 1 && strings.HasPrefix(value.Value, "/") && strings.HasSuffix(value.Value, "/"):
-		return "a value between slashes, which an engine may take for a regular expression", proof
-	case mods == "" || mods == "contains" || mods == "startswith" || mods == "endswith":
-		if strings.EqualFold(value.Value, seen[0]) || strings.Contains(strings.ToLower(seen[0]), strings.ToLower(value.Value)) {
-			return "letter case", proof
-		}
-	case mods != "":
-		return "modifier" + under(mods), proof
 	}
 	return unknown, proof
 }

@@ -90,18 +90,14 @@ func compare(ev *evidence, p *pack, l *loaded, events []*flatEvent) *comparison 
 }
 
 var (
-	quoted  = regexp.MustCompile(`"[^"]*"|'[^']*'|\b\d+\b`)
-	between = regexp.MustCompile(`expand %[^%]*%`)
+	details = regexp.MustCompile(`"[^"]*"|'[^']*'|\b\d+:\d+\b|expand %[^%]*%|selection key \S+`)
+	where   = regexp.MustCompile(`^(error evaluating search|failed to extract and build branch for)[^:]*: `)
 )
 
 // classOfError is an error without what differs from rule to rule.
 func classOfError(err error) string {
 	s, _, _ := strings.Cut(err.Error(), "\n")
-	s = between.ReplaceAllString(quoted.ReplaceAllString(s, "…"), "expand …")
-	if i := strings.LastIndex(s, ": "); i >= 0 && strings.HasPrefix(s, "error evaluating search") {
-		s = s[i+2:]
-	}
-	return clip(s, 90)
+	return clip(details.ReplaceAllString(where.ReplaceAllString(s, ""), "…"), 90)
 }
 
 func clip(s string, n int) string {
@@ -127,11 +123,11 @@ func trace(e engine, src []byte, fields []sigma.Field, flat *flatEvent) (class, 
 		if name == "condition" || name == "timeframe" {
 			continue
 		}
-		if part, ok := smallest(e, body, fields, flat); ok {
-			return classify(e, part, fields, flat)
+		if part, ours, ok := smallest(e, body, fields, flat); ok {
+			return classify(e, part, ours, fields, flat)
 		}
 	}
-	return "they agree about every selection: the condition", text(child(detection, "condition"))
+	return "the condition: they agree about every selection alone", text(child(detection, "condition"))
 }
 
 func child(n *yaml.Node, key string) *yaml.Node {
@@ -154,17 +150,19 @@ func text(n *yaml.Node) string {
 	return strings.TrimSpace(string(b))
 }
 
-// smallest narrows a selection down while the engines still disagree about it.
-func smallest(e engine, sel *yaml.Node, fields []sigma.Field, flat *flatEvent) (*yaml.Node, bool) {
-	if ours, theirs := verdicts(e, sel, fields, flat); ours == theirs {
-		return nil, false
+// smallest narrows a selection down while the engines still disagree about it. ours
+// is what Catena says of what is left.
+func smallest(e engine, sel *yaml.Node, fields []sigma.Field, flat *flatEvent) (part *yaml.Node, ours, found bool) {
+	ours = plain(sel, fields)
+	if theirs, _ := holds(e, sel, flat); theirs == ours {
+		return nil, false, false
 	}
-	for _, part := range parts(sel) {
-		if p, ok := smallest(e, part, fields, flat); ok {
-			return p, true
+	for _, p := range parts(sel) {
+		if p, ours, ok := smallest(e, p, fields, flat); ok {
+			return p, ours, true
 		}
 	}
-	return sel, true
+	return sel, ours, true
 }
 
 // parts are what a selection consists of: the members of a list, the fields of a
@@ -200,24 +198,38 @@ func mapping(content ...*yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: content}
 }
 
-// verdicts asks both engines about a rule of one selection. An engine that refuses
-// it does not match.
-func verdicts(e engine, sel *yaml.Node, fields []sigma.Field, flat *flatEvent) (ours, theirs bool) {
+// plain is what Catena's plain evaluation says of a selection.
+func plain(sel *yaml.Node, fields []sigma.Field) (held bool) {
 	src, err := single(sel)
 	if err != nil {
-		return false, false
+		return false
 	}
-	if rs, err := sigma.Parse("part.yml", src); err == nil {
-		if set, err := sigma.Compile(rs); err == nil {
-			ours, _ = set.Explain(0, fields)
-		}
+	rs, err := sigma.Parse("part.yml", src)
+	if err != nil {
+		return false
 	}
-	if r, err := e.load(src); err == nil {
-		theirs, _ = r.match(flat)
+	set, err := sigma.Compile(rs)
+	if err != nil {
+		return false
 	}
-	return ours, theirs
+	held, _ = set.Explain(0, fields)
+	return held
 }
 
+// holds is what another engine says of a selection.
+func holds(e engine, sel *yaml.Node, flat *flatEvent) (bool, error) {
+	src, err := single(sel)
+	if err != nil {
+		return false, err
+	}
+	r, err := e.load(src)
+	if err != nil {
+		return false, err
+	}
+	return r.match(flat)
+}
+
+// single is a rule of one selection.
 func single(sel *yaml.Node) ([]byte, error) {
 	word := func(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s} }
 	return yaml.Marshal(mapping(

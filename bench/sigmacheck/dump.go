@@ -6,20 +6,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/catena-sec/catena/sigma"
 )
 
-// dump writes what an engine that is no Go library needs to be compared: the
-// events as flat JSON, one a line, in one file for each log source; the rules that
-// look at its events, in a folder beside it; and our matches. An engine run over
-// each pair has the routing that the others here have.
-func dump(dir string, p *pack, events []*flatEvent) error {
+// dump writes what an engine that is no Go library needs to be compared: for each
+// log source a folder with its events as flat JSON, one a line, the rules that look
+// at them, and our matches. An engine run over each has the routing that the others
+// here have.
+func dump(dir string, ev *evidence, p *pack, events []*flatEvent) error {
 	type group struct {
 		events  *bufio.Writer
 		matches *bufio.Writer
 		n       int
 	}
 	var (
-		groups = map[string]*group{}
+		groups = map[sigma.LogSource]*group{}
 		order  []*group
 		files  []*os.File
 	)
@@ -33,11 +36,15 @@ func dump(dir string, p *pack, events []*flatEvent) error {
 	}
 	m := p.engine.NewMatcher()
 	for _, e := range events {
-		key := fmt.Sprint(e.rules)
+		key := logSource(e.from)
 		g := groups[key]
 		if g == nil {
 			base := filepath.Join(dir, fmt.Sprintf("group%02d", len(groups)))
 			if err := writeRules(base, p, e.rules); err != nil {
+				return err
+			}
+			where := []byte(strings.Join([]string{key.Product, key.Category, key.Service}, "\t") + "\n")
+			if err := os.WriteFile(filepath.Join(base, "logsource.tsv"), where, 0o644); err != nil {
 				return err
 			}
 			g = &group{}
@@ -51,7 +58,7 @@ func dump(dir string, p *pack, events []*flatEvent) error {
 			groups[key] = g
 			order = append(order, g)
 		}
-		line, err := json.Marshal(e.fields)
+		line, err := json.Marshal(ev.flat(e.from, true))
 		if err != nil {
 			return err
 		}

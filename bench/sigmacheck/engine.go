@@ -26,7 +26,7 @@ type flatEvent struct {
 }
 
 func newFlat(ev *evidence, p *pack, e *model.Event) *flatEvent {
-	f := &flatEvent{fields: ev.flat(e), from: e, rules: p.route(logSource(e))}
+	f := &flatEvent{fields: ev.flat(e, false), from: e, rules: p.route(logSource(e))}
 	for _, s := range e.Slots {
 		f.texts = append(f.texts, s.Text)
 	}

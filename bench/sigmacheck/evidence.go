@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -133,13 +134,18 @@ func logSource(e *model.Event) sigma.LogSource {
 }
 
 // flat is an event as the other engines take it: a map of fields to text, to nil,
-// or to a list where a field has several values. Numbers stay text, as both
-// engines compare text with a rule's numbers but not every number with its text.
-func (ev *evidence) flat(e *model.Event) map[string]any {
+// or to a list where a field has several values. Unless typed, numbers and truth
+// stay text: the Go engines compare text with a rule's numbers, but not every
+// number with its text.
+func (ev *evidence) flat(e *model.Event, typed bool) map[string]any {
 	m := make(map[string]any, len(e.Slots))
 	for _, s := range e.Slots {
 		var v any
-		if s.Kind != model.Null {
+		switch {
+		case s.Kind == model.Null:
+		case typed && s.Kind != model.String && json.Valid([]byte(s.Text)):
+			v = json.RawMessage(s.Text)
+		default:
 			v = s.Text
 		}
 		name := ev.names.Name(s.Field)

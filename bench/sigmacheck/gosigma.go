@@ -7,14 +7,19 @@ import (
 	"gopkg.in/yaml.v2" // the version that this engine expects its maps from
 )
 
-// goSigma is github.com/markuskont/go-sigma-rule-engine. It is told to leave runs
-// of blanks as they are: that is what Sigma asks for, and the faster of its two
-// ways.
-type goSigma struct{}
+// goSigma is github.com/markuskont/go-sigma-rule-engine. As it comes it makes one
+// blank of every run of blanks in what it compares, which is dear; it can be told
+// to leave them as they are, which is what Sigma asks for.
+type goSigma struct{ keepBlanks bool }
 
-func (goSigma) name() string { return "go-sigma-rule-engine v0.3.0" }
+func (g goSigma) name() string {
+	if g.keepBlanks {
+		return "go-sigma-rule-engine v0.3.0 (NoCollapseWS)"
+	}
+	return "go-sigma-rule-engine v0.3.0"
+}
 
-func (goSigma) load(src []byte) (one other, err error) {
+func (g goSigma) load(src []byte) (one other, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
@@ -24,7 +29,7 @@ func (goSigma) load(src []byte) (one other, err error) {
 	if err := yaml.Unmarshal(src, &r); err != nil {
 		return nil, err
 	}
-	t, err := gosigma.NewTree(gosigma.RuleHandle{Rule: r, NoCollapseWS: true})
+	t, err := gosigma.NewTree(gosigma.RuleHandle{Rule: r, NoCollapseWS: g.keepBlanks})
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // A cost is what one run took: the best of several rounds, as other work on the
-// machine only ever slows one down.
+// machine only ever slows one down. It slows the clock down much and CPU time a
+// little, so each has the best of its own.
 type cost struct {
 	events  int
 	matches int
@@ -19,7 +20,9 @@ type cost struct {
 	allocs  uint64
 }
 
-func (c cost) rate() float64 { return float64(c.events) / c.wall.Seconds() }
+func (c cost) rate() float64 { return float64(c.events) / c.wall.Seconds() } // events in a second
+
+func (c cost) each() float64 { return c.cpu.Seconds() * 1e6 / float64(c.events) } // µs of CPU time for an event
 
 // measure runs every candidate once a round, so that each meets the same weather,
 // and keeps the best round of each.
@@ -35,9 +38,10 @@ func measure(rounds int, run ...func() (events, matches int)) []cost {
 			c := cost{events: events, matches: matches, wall: time.Since(start), cpu: userTime() - cpu}
 			runtime.ReadMemStats(&after)
 			c.allocs = after.Mallocs - before.Mallocs
-			if best[i].wall == 0 || c.wall < best[i].wall {
-				best[i] = c
+			if b := best[i]; b.wall != 0 {
+				c.wall, c.cpu = min(c.wall, b.wall), min(c.cpu, b.cpu)
 			}
+			best[i] = c
 		}
 	}
 	return best
