@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"encoding/binary"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -11,8 +12,15 @@ import (
 // characters that differ only in case to one: the lower-case letter where ASCII
 // has one, otherwise the smallest.
 func foldRune(r rune) rune {
-	if r < utf8.RuneSelf {
+	switch { // the scripts most written, without searching the tables of Unicode
+	case r < utf8.RuneSelf:
 		return rune(lowerASCII(byte(r)))
+	case 'à' <= r && r <= 'þ' && r != '÷', 'а' <= r && r <= 'я':
+		return r - 0x20
+	case 'À' <= r && r <= 'Þ', 'А' <= r && r <= 'Я':
+		return r
+	case 0x2e80 <= r && r < 0xa640, 0xac00 <= r && r < 0xfb00, r >= 0x1f000:
+		return r // ideographs, kana, hangul and symbols have no case
 	}
 	least := r
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
@@ -31,9 +39,26 @@ func lowerASCII(c byte) byte {
 	return c
 }
 
-// appendFold appends s with every character folded. Bytes that are not UTF-8
-// stay as they are.
-func appendFold(dst []byte, s string) []byte {
+// appendFold appends s with every character folded, and reports whether s is
+// ASCII. Bytes that are not UTF-8 stay as they are.
+func appendFold(dst []byte, s string) ([]byte, bool) {
+	start := len(dst)
+	dst = append(dst, s...)
+	text := dst[start:]
+	at := 0
+	for ; at+8 <= len(text) && foldWord(text[at:]); at += 8 {
+	}
+	if n := len(text); at < n && at+8 > n && n >= 8 && foldWord(text[n-8:]) { // again is no harm
+		return dst, true
+	}
+	for ; at < len(text) && text[at] < utf8.RuneSelf; at++ {
+		text[at] = lowerASCII(text[at])
+	}
+	if at == len(text) {
+		return dst, true
+	}
+	s = s[at:]
+	dst = dst[:start+at]
 	for i := 0; i < len(s); {
 		if c := s[i]; c < utf8.RuneSelf {
 			dst = append(dst, lowerASCII(c))
@@ -48,14 +73,27 @@ func appendFold(dst []byte, s string) []byte {
 		}
 		i += size
 	}
-	return dst
+	return dst, false
+}
+
+// foldWord folds the first eight bytes in place if they are ASCII.
+func foldWord(b []byte) bool {
+	const ones = 0x0101010101010101
+	w := binary.LittleEndian.Uint64(b)
+	if w&(0x80*ones) != 0 {
+		return false
+	}
+	fromA, aboveZ := w+(0x80-'A')*ones, w+(0x7f-'Z')*ones // the top bits tell which bytes are
+	binary.LittleEndian.PutUint64(b, w|(fromA&^aboveZ&(0x80*ones))>>2)
+	return true
 }
 
 func fold(s string) string {
 	if isFolded(s) {
 		return s
 	}
-	return string(appendFold(make([]byte, 0, len(s)), s))
+	out, _ := appendFold(make([]byte, 0, len(s)), s)
+	return string(out)
 }
 
 // isFolded reports whether s is ASCII without capitals, which folding keeps.

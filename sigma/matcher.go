@@ -28,16 +28,21 @@ type Matcher struct {
 	states []planState
 	routes map[LogSource][]int32
 	out    []int
-	buf    []byte // folded text
+	buf    []byte  // folded text
+	joined joined  // all values, once a plan asks for it
+	found  []int32 // predicates found in a text
 	num    [maxNumberLen]byte
+	memory *memory
 }
 
 type value struct {
-	slot  int32
-	prev  int32 // the slot's value before this, 1-based
-	kind  Kind
-	ascii bool
-	text  string
+	slot   int32
+	prev   int32 // the slot's value before this, 1-based
+	kind   Kind
+	hashed bool
+	hash   uint64
+	mem    *remembered // what was made of it, by the plan that runs; nil if that is not kept
+	text   string
 }
 
 // planState is what one Match found out about the predicates of one plan. A
@@ -48,6 +53,7 @@ type planState struct {
 	truth []uint32 // by predicate, checked: 2*epoch false, 2*epoch+1 true
 	rule  []uint32 // by rule: looked at
 	fired []int32  // predicates hit
+	seen  stamps   // predicates found in one text
 }
 
 // maxRoutes bounds the log sources that a Matcher remembers the way of.
@@ -66,6 +72,7 @@ func (m *Matcher) Reset() {
 	m.used = m.used[:0]
 	clear(m.values) // let go of the texts
 	m.values = m.values[:0]
+	m.joined.made = false
 }
 
 // Add gives the event a value. The slot is the field's place in Set.Fields, or -1
@@ -82,7 +89,6 @@ func (m *Matcher) Add(slot int, kind Kind, text string) {
 		}
 		m.last[slot] = int32(len(m.values) + 1)
 	}
-	v.ascii = isASCII(text)
 	m.values = append(m.values, v)
 }
 
@@ -126,7 +132,8 @@ func (m *Matcher) route(src LogSource) []int32 {
 // run evaluates a plan and adds the matching rules to m.out.
 func (m *Matcher) run(p *plan, st *planState) {
 	if st.hit == nil {
-		*st = planState{hit: make([]uint32, len(p.preds)), truth: make([]uint32, len(p.preds)), rule: make([]uint32, len(p.rules))}
+		*st = planState{hit: make([]uint32, len(p.preds)), truth: make([]uint32, len(p.preds)), rule: make([]uint32, len(p.rules)),
+			seen: stamps{at: make([]uint32, len(p.preds))}}
 	}
 	if st.epoch++; st.epoch == 1<<31 {
 		st.epoch = 1
@@ -135,16 +142,14 @@ func (m *Matcher) run(p *plan, st *planState) {
 		clear(st.rule)
 	}
 	st.fired = st.fired[:0]
-	for i := range m.values {
-		v := &m.values[i]
-		if v.slot >= 0 && int(v.slot) < len(p.bySlot) {
-			if f := p.bySlot[v.slot]; f != nil {
-				m.look(f, st, v)
-			}
+	for i := range p.fields {
+		f := &p.fields[i]
+		for at := m.last[f.slot]; at > 0; at = m.values[at-1].prev {
+			m.look(p, f, st, &m.values[at-1])
 		}
-		if p.keywords != nil {
-			m.look(p.keywords, st, v)
-		}
+	}
+	if p.keywords != nil {
+		m.lookAll(p.keywords, st)
 	}
 	for _, id := range st.fired {
 		for _, r := range p.triggers[id] {
@@ -179,63 +184,125 @@ func (st *planState) fireOne(id int32) {
 	}
 }
 
-// look finds the predicates that a value hits.
-func (m *Matcher) look(f *fieldPlan, st *planState, v *value) {
+// look finds the predicates that a value of a field hits.
+func (m *Matcher) look(p *plan, f *fieldPlan, st *planState, v *value) {
+	v.mem = nil
 	st.fire(f.exist)
-	if v.kind == Null {
-		return
-	}
-	st.fire(f.some)
-	if len(f.number) > 0 {
-		if num, ok := appendNumber(m.num[:0], v.text); ok {
-			st.fire(f.number[string(num)])
+	switch {
+	case v.kind == Null:
+	case len(v.text) > maxRemembered:
+		m.found = m.search(p, f, st, v.text, m.found[:0])
+		st.fire(m.found)
+	case f.search:
+		if m.memory == nil {
+			m.memory = newMemory()
 		}
-	}
-	if !v.ascii {
-		m.buf = appendFold(m.buf[:0], v.text)
-		if len(m.buf) < len(f.exactLen) && f.exactLen[len(m.buf)] {
-			st.fire(f.exact[string(m.buf)])
+		r, known := m.memory.find(f.id, v)
+		if !known {
+			m.found = m.search(p, f, st, v.text, m.found[:0])
+			r.keep(f.id, v.text, m.found)
 		}
-		if f.parts != nil {
-			scan(f.parts, st, m.buf)
+		v.mem = r
+		for i := range r.hits {
+			if h := &r.hits[i]; h.truth != refuted {
+				st.fireOne(h.pred)
+			}
 		}
-		if f.foreign != nil {
-			scan(f.foreign, st, m.buf)
-		}
-		return
-	}
-	if len(v.text) < len(f.exactLen) && f.exactLen[len(v.text)] {
-		m.buf = appendFold(m.buf[:0], v.text)
-		st.fire(f.exact[string(m.buf)])
-	}
-	if f.parts != nil {
-		scan(f.parts, st, v.text)
 	}
 }
 
-// scan runs a text through an automaton.
-func scan[T string | []byte](a *automaton, st *planState, text T) {
-	s := int32(0)
-	next, first := a.next, a.first
-	for i := 0; i < len(text); i++ {
-		s = next[s+int32(a.class[text[i]])]
-		if s < first {
-			continue
-		}
-		for _, h := range a.at(s) {
-			switch h.shape {
-			case shapePrefix:
-				if i+1 != int(h.size) {
-					continue
-				}
-			case shapeSuffix:
-				if i+1 != len(text) {
-					continue
-				}
-			}
-			st.fireOne(h.pred)
+// search adds to out the predicates of a field that a text hits.
+func (m *Matcher) search(p *plan, f *fieldPlan, st *planState, text string, out []int32) []int32 {
+	out = append(out, f.some...)
+	if f.number != nil {
+		if num, ok := appendNumber(m.num[:0], text); ok {
+			out = append(out, f.number[string(num)]...)
 		}
 	}
+	if f.nets != nil {
+		if addr, ok := parseAddr(text); ok {
+			for i := range f.nets {
+				if f.nets[i].prefix.Contains(addr) {
+					out = append(out, f.nets[i].pred)
+				}
+			}
+		}
+	}
+	for _, id := range f.tests {
+		if p.preds[id].test.matchValue(text) {
+			out = append(out, id)
+		}
+	}
+	if f.lits == nil && f.alien == nil {
+		return out
+	}
+	var ascii bool
+	m.buf, ascii = appendFold(m.buf[:0], text)
+	n := len(m.buf)
+	m.buf = append(m.buf, gramPadding...)
+	st.seen.clear()
+	if f.lits != nil {
+		out = f.lits.search(m.buf, n, &st.seen, out)
+	}
+	if f.alien != nil && !ascii {
+		out = f.alien.search(m.buf, n, &st.seen, out)
+	}
+	return out
+}
+
+// joined is the text of all values that are not null, folded, each with a byte
+// after it that no literal has. Keywords are looked for in all of it at once.
+type joined struct {
+	made  bool
+	text  []byte
+	n     int // bytes before the padding
+	ascii bool
+	ends  []int // of the values
+}
+
+func (j *joined) make(values []value) {
+	j.made, j.ascii = true, true
+	j.text, j.ends = j.text[:0], j.ends[:0]
+	for i := range values {
+		if values[i].kind == Null {
+			continue
+		}
+		var ascii bool
+		j.text, ascii = appendFold(j.text, values[i].text)
+		j.ascii = j.ascii && ascii
+		j.ends = append(j.ends, len(j.text))
+		j.text = append(j.text, star)
+	}
+	j.n = len(j.text)
+	j.text = append(j.text, gramPadding...)
+}
+
+// lookAll finds the keywords that any value hits.
+func (m *Matcher) lookAll(f *fieldPlan, st *planState) {
+	j := &m.joined
+	if !j.made {
+		j.make(m.values)
+	}
+	if len(j.ends) == 0 {
+		return
+	}
+	st.fire(f.some)
+	st.seen.clear()
+	m.found = m.found[:0]
+	for _, x := range [...]*literals{f.lits, f.alien} {
+		if x == nil || x == f.alien && j.ascii {
+			continue
+		}
+		m.found = x.inside(j.text, j.n, &st.seen, m.found)
+		if x.anchored() {
+			start := 0
+			for _, end := range j.ends {
+				m.found = x.atEnds(j.text[start:], end-start, &st.seen, m.found)
+				start = end + 1
+			}
+		}
+	}
+	st.fire(m.found)
 }
 
 // holds evaluates a node.
@@ -285,7 +352,7 @@ func (m *Matcher) truth(p *plan, st *planState, id int32) bool {
 		return st.truth[id]&1 == 1
 	}
 	st.truth[id] = st.epoch << 1
-	if m.check(pr) {
+	if m.check(pr, id) {
 		st.truth[id] |= 1
 		return true
 	}
@@ -293,7 +360,7 @@ func (m *Matcher) truth(p *plan, st *planState, id int32) bool {
 }
 
 // check asks a predicate's question of the values themselves.
-func (m *Matcher) check(pr *pred) bool {
+func (m *Matcher) check(pr *pred, id int32) bool {
 	if pr.slot < 0 {
 		for i := range m.values {
 			if v := &m.values[i]; v.kind != Null && pr.test.matchValue(v.text) {
@@ -320,27 +387,27 @@ func (m *Matcher) check(pr *pred) bool {
 					return true
 				}
 			}
-		case v.ascii && pr.ends != shapeGlob:
-			if pr.matchEnds(v.text) {
-				return true
-			}
-		case pr.test.matchValue(v.text):
+		case m.passes(pr, id, v):
 			return true
 		}
 	}
 	return false
 }
 
-// matchEnds compares the start or end of a text of ASCII with a literal.
-func (pr *pred) matchEnds(text string) bool {
-	n := len(pr.lit)
-	switch {
-	case len(text) < n:
-		return false
-	case pr.ends == shapePrefix:
-		text = text[:n]
-	default:
-		text = text[len(text)-n:]
+// passes reports whether a value passes a predicate's test, and remembers it.
+func (m *Matcher) passes(pr *pred, id int32, v *value) bool {
+	if v.mem == nil || !v.mem.is(pr.field, v.text) {
+		return pr.test.matchValue(v.text)
 	}
-	return strings.EqualFold(text, pr.lit)
+	h := v.mem.hit(id)
+	if h == nil {
+		return false // a value that does not hit a predicate does not pass it
+	}
+	if h.truth == unknown {
+		h.truth = refuted
+		if pr.test.matchValue(v.text) {
+			h.truth = confirmed
+		}
+	}
+	return h.truth == confirmed
 }

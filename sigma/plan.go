@@ -2,15 +2,16 @@ package sigma
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 )
 
 // A plan tests an event against all rules of one log source together.
 //
 // Rules share their tests: equal ones become one predicate. A field's values are
-// looked up in a hash table for whole values and run once through an automaton
-// for parts of them, which says which predicates hold. A rule is looked at only
-// if a predicate without which it cannot hold does (see necessary).
+// searched once for the literals of all its predicates, which says which of them
+// hold. A rule is looked at only if a predicate without which it cannot hold does
+// (see weigher).
 type plan struct {
 	src      LogSource // folded
 	rules    []int32   // indices into Set.rules, ascending
@@ -19,8 +20,8 @@ type plan struct {
 	triggers [][]int32 // predicate -> rules (positions) it announces
 	preds    []pred
 	nodes    []node
-	bySlot   []*fieldPlan // by slot; nil where the plan does not know the field
-	keywords *fieldPlan   // tests of every value; nil if none
+	fields   []fieldPlan // the fields that the plan knows
+	keywords *fieldPlan  // tests of every value; nil if none
 }
 
 // A pred is a test as the plan sees it.
@@ -30,10 +31,7 @@ type pred struct {
 	ref  int32 // testFieldRef: the other field's slot
 	test *test
 
-	// The usual case of what must be checked: a long literal of ASCII that stands
-	// at one end. ends is shapePrefix or shapeSuffix then, otherwise shapeGlob.
-	ends shape
-	lit  string
+	field uint64 // fieldPlan.id
 }
 
 // predMode is how the truth of a predicate is found.
@@ -41,7 +39,7 @@ type predMode uint8
 
 const (
 	predHit    predMode = iota // it holds if it was hit
-	predVerify                 // it can only hold if it was hit, and must be checked
+	predVerify                 // it can only hold if it was hit, and must be checked, which costs
 	predNull                   // checked when asked for
 )
 
@@ -55,22 +53,38 @@ type node struct {
 
 // A fieldPlan is what is to be done with the values of one field.
 type fieldPlan struct {
-	exact    map[string][]int32 // folded value -> predicates hit
-	exactLen []bool             // lengths of its keys: most values need no look-up
-	number   map[string][]int32 // canonical number -> predicates hit
-	parts    *automaton         // literals of ASCII; nil if none
-	foreign  *automaton         // the others, which text of ASCII cannot have
-	some     []int32            // predicates hit by every value that is not null
-	exist    []int32            // predicates hit by every value
+	id     uint64             // never 0, and another for every field of every plan of a set
+	slot   int32              // -1: every value
+	search bool               // there is something to find in a value
+	lits   *literals          // of ASCII; nil if none
+	alien  *literals          // the others, which text of ASCII cannot have
+	number map[string][]int32 // canonical number -> predicates hit; nil if none
+	nets   []network          // asked of every address
+	tests  []int32            // predicates asked of every value: those that cost little
+	some   []int32            // predicates hit by every value that is not null
+	exist  []int32            // predicates hit by every value
+}
+
+// A network holds a predicate on the addresses inside.
+type network struct {
+	prefix netip.Prefix
+	pred   int32
 }
 
 // planner builds a plan.
 type planner struct {
 	plan
-	slot   func(field string) int32
-	predID map[predKey]int32
-	nodeID map[*expr]int32
-	lits   map[int32][]literal // by slot
+	slot    func(field string) int32
+	predID  map[predKey]int32
+	nodeID  map[*expr]int32
+	fieldID map[int32]int // by slot: the place in known
+	known   []knownField
+}
+
+// knownField is a fieldPlan while it is made.
+type knownField struct {
+	fieldPlan
+	found []literal
 }
 
 type predKey struct {
@@ -87,7 +101,7 @@ type predKey struct {
 func newPlanner(src LogSource, slot func(string) int32) *planner {
 	return &planner{
 		plan: plan{src: src}, slot: slot,
-		predID: map[predKey]int32{}, nodeID: map[*expr]int32{}, lits: map[int32][]literal{},
+		predID: map[predKey]int32{}, nodeID: map[*expr]int32{}, fieldID: map[int32]int{},
 	}
 }
 
@@ -133,7 +147,7 @@ func (b *planner) node(e *expr) int32 {
 
 // pred returns the predicate of a test, and notes where to look for it.
 func (b *planner) pred(t *test) int32 {
-	p := pred{mode: predVerify, slot: -1, ref: -1, test: t, ends: shapeGlob}
+	p := pred{mode: predVerify, slot: -1, ref: -1, test: t}
 	if t.field != "" {
 		p.slot = b.slot(t.field)
 	}
@@ -157,22 +171,19 @@ func (b *planner) pred(t *test) int32 {
 		if !t.cased && kind != shapeGlob {
 			p.mode = predHit
 		}
-		lit = fold(lit)
-		if !t.cased && isASCII(lit) && (kind == shapePrefix || kind == shapeSuffix) {
-			p.ends, p.lit = kind, lit
+		if kind == shapeGlob {
+			kind = shapeContains // what it contains for certain; the rest is checked
 		}
-		switch {
-		case kind == shapeExact && !t.cased:
-			f.exact[lit] = append(f.exact[lit], id)
-		case lit == "":
+		if lit == "" && kind != shapeExact {
 			f.some = append(f.some, id)
-		case kind == shapeExact || kind == shapeGlob: // exact but cased: the automaton narrows it down
-			b.lits[p.slot] = append(b.lits[p.slot], literal{text: lit, pred: id, shape: shapeContains})
-		default:
-			b.lits[p.slot] = append(b.lits[p.slot], literal{text: lit, pred: id, shape: kind})
+		} else {
+			f.found = append(f.found, literal{fold(lit), id, kind})
 		}
 	case testNumber:
 		p.mode = predHit
+		if f.number == nil {
+			f.number = map[string][]int32{}
+		}
 		f.number[t.text] = append(f.number[t.text], id)
 	case testRegex:
 		set := requiredLiterals(t.text)
@@ -181,8 +192,14 @@ func (b *planner) pred(t *test) int32 {
 			break
 		}
 		for _, lit := range set {
-			b.lits[p.slot] = append(b.lits[p.slot], literal{text: lit, pred: id, shape: shapeContains})
+			f.found = append(f.found, literal{lit, id, shapeContains})
 		}
+	case testCIDR:
+		p.mode = predHit
+		f.nets = append(f.nets, network{t.prefix, id})
+	case testCompare:
+		p.mode = predHit
+		f.tests = append(f.tests, id)
 	case testNull:
 		p.mode = predNull
 	case testExists:
@@ -191,54 +208,42 @@ func (b *planner) pred(t *test) int32 {
 	case testFieldRef:
 		p.ref = b.slot(t.text)
 		f.some = append(f.some, id)
-	default:
-		f.some = append(f.some, id)
 	}
 	b.preds = append(b.preds, p)
 	return id
 }
 
-func (b *planner) field(slot int32) *fieldPlan {
-	if slot < 0 {
-		if b.keywords == nil {
-			b.keywords = &fieldPlan{exact: map[string][]int32{}, number: map[string][]int32{}}
-		}
-		return b.keywords
+// field returns what is known of a field; slot -1 stands for every field. The
+// pointer is good until the next call.
+func (b *planner) field(slot int32) *knownField {
+	i, ok := b.fieldID[slot]
+	if !ok {
+		i = len(b.known)
+		b.fieldID[slot] = i
+		b.known = append(b.known, knownField{fieldPlan: fieldPlan{slot: slot}})
 	}
-	for len(b.bySlot) <= int(slot) {
-		b.bySlot = append(b.bySlot, nil)
-	}
-	if b.bySlot[slot] == nil {
-		b.bySlot[slot] = &fieldPlan{exact: map[string][]int32{}, number: map[string][]int32{}}
-	}
-	return b.bySlot[slot]
+	return &b.known[i]
 }
 
-// finish builds automata and triggers.
-func (b *planner) finish() *plan {
-	for slot := int32(-1); int(slot) < len(b.bySlot); slot++ {
-		f := b.keywords
-		if slot >= 0 {
-			f = b.bySlot[slot]
+// finish indexes the literals, and the rules by the predicates that announce them.
+// The plan's number in its set is its own.
+func (b *planner) finish(number int) *plan {
+	for i := range b.known {
+		f := &b.known[i]
+		f.id = uint64(number)<<32 | uint64(i+1)
+		f.lits = newLiterals(slices.DeleteFunc(slices.Clone(f.found), func(l literal) bool { return !isASCII(l.text) }))
+		f.alien = newLiterals(slices.DeleteFunc(f.found, func(l literal) bool { return isASCII(l.text) }))
+		f.search = f.lits != nil || f.alien != nil || f.number != nil || f.nets != nil || f.tests != nil || f.some != nil
+		if f.slot < 0 {
+			b.keywords = &fieldPlan{}
+			*b.keywords = f.fieldPlan
+		} else {
+			b.fields = append(b.fields, f.fieldPlan)
 		}
-		if f == nil {
-			continue
-		}
-		for text := range f.exact {
-			for len(f.exactLen) <= len(text) {
-				f.exactLen = append(f.exactLen, false)
-			}
-			f.exactLen[len(text)] = true
-		}
-		var ascii, foreign []literal
-		for _, l := range b.lits[slot] {
-			if isASCII(l.text) {
-				ascii = append(ascii, l)
-			} else {
-				foreign = append(foreign, l)
-			}
-		}
-		f.parts, f.foreign = b.automaton(ascii), b.automaton(foreign)
+	}
+	for i := range b.preds {
+		p := &b.preds[i]
+		p.field = b.known[b.fieldID[p.slot]].id
 	}
 	b.triggers = make([][]int32, len(b.preds))
 	weigh := weigher{plan: &b.plan, known: make([]needed, len(b.nodes))}
@@ -254,28 +259,8 @@ func (b *planner) finish() *plan {
 			}
 		}
 	}
-	return &b.plan
-}
-
-// automaton builds the machine of a field, nil without literals. Long literals are
-// cut, the more the larger it would grow; what a cut literal finds is checked.
-func (b *planner) automaton(lits []literal) *automaton {
-	if len(lits) == 0 {
-		return nil
-	}
-	byText := func(x, y literal) int {
-		return cmp.Or(cmp.Compare(x.text, y.text), cmp.Compare(x.pred, y.pred))
-	}
-	slices.SortFunc(lits, byText)
-	most := literalLimit(lits, maxAutomaton)
-	for i := range lits {
-		if l := &lits[i]; len(l.text) > most {
-			l.cut(most)
-			b.preds[l.pred].mode = predVerify
-		}
-	}
-	slices.SortFunc(lits, byText)
-	return newAutomaton(lits)
+	done := b.plan // not a pointer into b, which would stay in memory with it
+	return &done
 }
 
 // needed is a set of predicates of which at least one holds whenever a node

@@ -76,7 +76,7 @@ func Compile(rules []*Rule) (*Set, error) {
 	s.plans = make([]*plan, len(order))
 	var plans sync.WaitGroup // they share nothing any more
 	for i, b := range order {
-		plans.Go(func() { s.plans[i] = b.finish() })
+		plans.Go(func() { s.plans[i] = b.finish(i) })
 	}
 	plans.Wait()
 	return s, join(errs)

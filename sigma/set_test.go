@@ -81,33 +81,6 @@ func TestCompileRefusesOne(t *testing.T) {
 	}
 }
 
-// Literals that would make an automaton too large are cut until it fits, and the
-// answers stay the same.
-func TestAutomatonStaysInBounds(t *testing.T) {
-	var lits []literal
-	for i := range 3000 {
-		lits = append(lits, literal{text: fmt.Sprintf("%04d-abcdefghij", i*7919%10000), pred: int32(i), shape: shapeContains})
-	}
-	slices.SortFunc(lits, func(a, b literal) int { return strings.Compare(a.text, b.text) })
-	const bound = 300_000
-	most := literalLimit(lits, bound)
-	if most >= len(lits[0].text) {
-		t.Fatalf("literals of %d bytes are not cut: limit %d", len(lits[0].text), most)
-	}
-	for i := range lits {
-		lits[i].cut(most)
-	}
-	a := newAutomaton(lits)
-	if len(a.next) > bound {
-		t.Errorf("%d transitions, bound %d", len(a.next), bound)
-	}
-	st := &planState{epoch: 1, hit: make([]uint32, 3000)}
-	scan(a, st, "xx"+lits[17].text+"yy")
-	if st.hit[lits[17].pred] != 1 {
-		t.Error("a cut literal is not found")
-	}
-}
-
 // Predicates' stamps survive the wrap of the epoch.
 func TestEpochWraps(t *testing.T) {
 	set := oneField(t, "F|contains: a", "F: null", "F|re: 'b+'")
