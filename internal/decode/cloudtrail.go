@@ -12,11 +12,29 @@ import (
 func cloudTrailShape() jsonShape {
 	return jsonShape{
 		name:  "cloudtrail",
-		all:   []string{"eventName"},
-		any:   []string{"awsRegion", "userIdentity.type", "eventVersion"},
-		times: []string{"eventTime", "@timestamp", "at_sign_timestamp", "p_event_time"},
+		all:   []string{"eventName|eventname"},
+		any:   []string{"awsRegion|awsregion", "userIdentity.type|useridentity.type", "eventVersion|eventversion", "eventSource|eventsource"},
+		times: []string{"eventTime|eventtime", "@timestamp", "at_sign_timestamp", "p_event_time"},
+		field: cloudTrailField,
 		emit:  emitCloudTrail,
 	}
+}
+
+// cloudTrailField gives the members of a record their own names back where a store
+// has folded them to lower case, as catalogs for SQL do.
+func cloudTrailField(path string) string {
+	member, rest, inside := strings.Cut(path, ".")
+	for _, name := range [...]string{"eventName", "eventSource", "eventTime", "eventType", "eventVersion", "eventID", "eventCategory", "awsRegion",
+		"userIdentity", "requestParameters", "responseElements", "sourceIPAddress", "userAgent", "errorCode", "errorMessage", "recipientAccountId",
+		"additionalEventData", "requestID", "readOnly", "managementEvent", "serviceEventDetails", "sharedEventID", "tlsDetails", "apiVersion"} {
+		if member != name && strings.EqualFold(member, name) {
+			if inside {
+				return name + "." + rest
+			}
+			return name
+		}
+	}
+	return path
 }
 
 // cloudTrailLookupShape is a row of CloudTrail's LookupEvents API, which carries
@@ -34,8 +52,8 @@ func cloudTrailLookupShape() jsonShape {
 func emitCloudTrail(w *jsonWorker, b *Batch, e *model.Event) error {
 	doc := &w.doc
 	e.Source = model.LogSource{Product: "aws", Service: "cloudtrail"}
-	e.Code = doc.text("eventName")
-	source := strings.TrimSuffix(doc.text("eventSource"), ".amazonaws.com")
+	e.Code = doc.text("eventName|eventname")
+	source := strings.TrimSuffix(doc.text("eventSource|eventsource"), ".amazonaws.com")
 	e.Subsystem = awsSubsystem(source)
 	failed := b.Text(model.FErrorCode) != ""
 	e.Act = awsAct(source, e.Code, failed, b.Text(model.FResponseElementsConsoleLogin))

@@ -267,12 +267,18 @@ func leafTime(leaf *jsonLeaf, o *Options) (time.Time, bool) {
 
 var errNoTime = errors.New("record without a time that can be read")
 
-// emitTimed sets the event's time and emits it; an event without time has no place
-// in any story.
+// emitTimed sets the event's time and emits it. One of a known product that has no
+// time is evidence all the same: it is put beside the record before it, or, if there
+// is none, at the beginning of 1970, and reported.
 func emitTimed(b *Batch, e *model.Event) error {
 	finish(e)
 	if e.Time.IsZero() {
-		return errNoTime
+		e.Time = time.Unix(0, 0).UTC()
+		if n := len(b.Events); n > 0 {
+			e.Time = b.Events[n-1].Time
+		}
+		e.Recorded = e.Time
+		b.report(e.Ref.Offset, e.Ref.Record, e.Format+": "+errNoTime.Error()+": put beside the record before it")
 	}
 	b.Emit(*e)
 	return nil
