@@ -17,7 +17,9 @@ func decoders(o decode.Options) []decode.Decoder {
 		decode.ZeekTSV(o),
 		decode.JSON(o),
 		decode.CSV(o),
+		decode.Columns(o),
 		decode.Syslog(o),
+		decode.Text(o),
 	}
 }
 

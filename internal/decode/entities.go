@@ -9,9 +9,14 @@ func (r *Registry) Entities(e *model.Event) {
 	if e.Entities != nil {
 		return
 	}
-	if extract := extractors[e.Source.Product]; extract != nil {
-		extract(e)
+	extract := formatExtractors[e.Format]
+	if extract == nil {
+		extract = extractors[e.Source.Product]
 	}
+	if extract == nil {
+		extract = textEntities
+	}
+	extract(e)
 }
 
 // extractors says by product who knows an event's entities.
@@ -22,4 +27,14 @@ var extractors = map[string]func(*model.Event){
 	"m365":    m365Entities,
 	"linux":   linuxEntities,
 	"zeek":    zeekEntities,
+}
+
+// formatExtractors says by format who knows the entities of events that share their
+// product with others of another kind.
+var formatExtractors = map[string]func(*model.Event){
+	"netfilter":  textEntities,
+	"elb":        textEntities,
+	"vpc-flow":   textEntities,
+	"cloudfront": textEntities,
+	"s3-access":  s3Entities,
 }

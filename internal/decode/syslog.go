@@ -24,17 +24,14 @@ import (
 // message says: see syslog_auth.go. Events are of product linux; the service is
 // that of Sigma's logsources: sshd, sudo, cron, auth, vsftpd, clamav, guacamole,
 // modsecurity, and syslog for all else.
-func Syslog(o Options) Decoder {
-	return &syslogDecoder{o: o, f: newSyslogFields(o.Names), audit: newAuditFields(o.Names)}
-}
+//
+// A message that is a line of another format (a request, a firewall's record, a
+// question to a name server) is read as that; see Text.
+func Syslog(o Options) Decoder { return syslogDecoder{newLineReader(o)} }
 
-type syslogDecoder struct {
-	o     Options
-	f     *syslogFields
-	audit *auditFields
-}
+type syslogDecoder struct{ *lineReader }
 
-func (d *syslogDecoder) Name() string { return "syslog" }
+func (d syslogDecoder) Name() string { return "syslog" }
 
 // sniffLines is how many lines a text decoder looks at to know its format.
 const sniffLines = 50
@@ -63,98 +60,22 @@ func sniffShare(head []byte, ok func(line string) bool) int {
 	return 100 * known / seen
 }
 
-func (d *syslogDecoder) Sniff(head []byte) int {
+func (d syslogDecoder) Sniff(head []byte) int {
 	share := sniffShare(head, func(line string) bool {
 		var h syslogHeader
-		return h.parse(line) && h.program != ""
+		return h.parse(line) && h.program != "" && h.plausible()
 	})
 	if share < 50 {
 		return 0
 	}
-	return share * 70 / 100
+	return share * sureSyslog / 100
 }
 
-func (d *syslogDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
-	y := yearWalk{year: d.o.Year}
-	noted := false
-	return frameLines(r, nil, func(c Chunk) error {
-		if y.year == 0 {
-			if y.year = yearInMessages(c.Data); y.year == 0 && hasYearless(c.Data) {
-				y.year = 1970
-			}
-			if y.year != 0 && !noted {
-				noted = true
-				bad(model.InputError{Offset: c.Offset, Cause: fmt.Sprintf("no year in stamps; assuming %d, use --year", y.year)})
-			}
-		}
-		c.Header = y.header()
-		y.walk(c.Data)
-		return emit(c)
-	}, bad, nil)
+func (d syslogDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
+	return d.frame(r, emit, bad)
 }
 
-func (d *syslogDecoder) Decode(c Chunk, b *Batch) {
-	y := yearFromHeader(c.Header, d.o.Year)
-	zone := d.o.Zone
-	if zone == nil {
-		zone = time.UTC
-	}
-	text := string(c.Data)
-	eachLine(c, func(raw []byte, offset, record int64) {
-		b.Records++
-		line := text[offset-c.Offset:][:len(raw)]
-		var h syslogHeader
-		if !h.parse(line) {
-			b.Fail(offset, record, "no syslog line: no time stamp at its start")
-			return
-		}
-		e := model.Event{Ref: model.Ref{Input: c.Input, Record: record, Offset: offset}, Format: "syslog", Raw: raw}
-		if h.yearless {
-			e.Recorded = time.Date(y.of(h.month), h.month, h.day, h.hour, h.min, h.sec, 0, zone).UTC()
-			if e.Recorded.Month() != h.month && zone == time.UTC {
-				b.Fail(offset, record, fmt.Sprintf("no such day: %s %d of %d", h.month, h.day, y.year))
-				return
-			}
-		} else if !h.zoned {
-			e.Recorded = time.Date(h.stamp.Year(), h.stamp.Month(), h.stamp.Day(), h.stamp.Hour(), h.stamp.Minute(), h.stamp.Second(), h.stamp.Nanosecond(), zone).UTC()
-		} else {
-			e.Recorded = h.stamp.UTC()
-		}
-		d.emit(b, e, &h)
-	})
-}
-
-// emit finishes the event of one line.
-func (d *syslogDecoder) emit(b *Batch, e model.Event, h *syslogHeader) {
-	e.Host = linuxHost(h.host)
-	if isLinuxSysmon(h.message) {
-		if err := linuxSysmon(b, &e, d.o.Names, h.message); err != nil {
-			b.Drop()
-			b.Fail(e.Ref.Offset, e.Ref.Record, "Sysmon's event: "+err.Error())
-			return
-		}
-		finish(&e)
-		b.Emit(e)
-		return
-	}
-	if strings.Contains(h.message, "audit(") && d.audit.single(b, &e, h.message) {
-		finish(&e)
-		b.Emit(e)
-		return
-	}
-	if h.host != "" {
-		b.Slot(model.FHostname, model.String, h.host)
-	}
-	if h.pri >= 0 {
-		if n := h.pri >> 3; n < len(facilities) {
-			b.Slot(model.FFacility, model.String, facilities[n])
-		}
-		b.Slot(d.f.severity, model.String, severities[h.pri&7])
-	}
-	d.f.describe(b, &e, h.program, h.pid, h.message)
-	finish(&e)
-	b.Emit(e)
-}
+func (d syslogDecoder) Decode(c Chunk, b *Batch) { d.decode(c, b) }
 
 // facilities and severities are the names of RFC 5424, tables 1 and 2, as
 // syslog.conf spells them.

@@ -90,10 +90,12 @@ func (f *syslogFields) describe(b *Batch, e *model.Event, program, pid, message 
 		l.cron(m)
 	case "auth":
 		l.auth(m)
-	case "syslog":
+	case "syslog", "vsftpd":
 		if program == "systemd" {
 			l.systemd(m)
+			return
 		}
+		l.daemon(m)
 	}
 }
 
