@@ -12,7 +12,7 @@ import (
 func plainSearch(lits []literal, text string) []int32 {
 	var out []int32
 	for _, l := range lits {
-		held := false
+		var held bool
 		switch l.shape {
 		case shapeExact:
 			held = text == l.text
