@@ -47,6 +47,8 @@ func jsonShapes() []jsonShape {
 		syslogRowShape(),
 		laurelShape(),
 		journaldShape(),
+		tetragonShape(),
+		traceeShape(),
 		kubeAuditShape(),
 		kubeAzureShape(),
 		kubeGoogleShape(),
