@@ -433,3 +433,41 @@ func (a *adviser) cidr(v *yaml.Node, alone bool, where string) {
 		a.add(v, where, "cidr-single", quote(v.Value)+" is a single address", "write the address without \"cidr\"")
 	}
 }
+
+// Locate returns where in its file a rule says something: the first text below a
+// key of the document that equals text, or is a field of that name with modifiers.
+// Without it, it is where the key stands, or else the rule.
+func (r *Rule) Locate(key, text string) (line, column int) {
+	root, err := parseYAML(r.source)
+	if err != nil || root == nil {
+		return r.Line, 0
+	}
+	d := &document{file: r.File, line: r.Line - root.Line}
+	at, below := d.find(root, key)
+	if at == nil {
+		return r.Line, 0
+	}
+	if n := d.scalar(below, text, 0); text != "" && n != nil {
+		at = n
+	}
+	return d.line + at.Line, at.Column
+}
+
+// scalar returns the first scalar at or below n that is text or "text|...".
+func (d *document) scalar(n *yaml.Node, text string, depth int) *yaml.Node {
+	if n.Kind == yaml.ScalarNode {
+		if name, _, _ := strings.Cut(n.Value, "|"); n.Value == text || name == text {
+			return n
+		}
+		return nil
+	}
+	if depth > MaxNesting {
+		return nil
+	}
+	for _, k := range n.Content {
+		if found := d.scalar(k, text, depth+1); found != nil {
+			return found
+		}
+	}
+	return nil
+}

@@ -28,36 +28,6 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-func rulesCheckCommand() *cobra.Command {
-	var format string
-	c := &cobra.Command{
-		Use: "check PATH...", Short: "Say which rules can be used, and why the others cannot", Args: somePaths,
-		RunE: func(c *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return usageError{fmt.Errorf("--format %q: want text or json", format)}
-			}
-			check, err := app.CheckRules(args)
-			if err != nil {
-				return err
-			}
-			w := c.OutOrStdout()
-			if format == "json" {
-				return writeJSON(w, check)
-			}
-			for _, r := range check.Refused {
-				fmt.Fprintln(w, report.Clean(r.String()))
-			}
-			for _, r := range check.Warnings {
-				fmt.Fprintln(w, report.Clean("warning: "+r.String()))
-			}
-			fmt.Fprintf(w, "%d files, %d rules can be used, %d cannot\n", check.Files, check.Loaded, len(check.Refused))
-			return nil
-		},
-	}
-	c.Flags().StringVar(&format, "format", "text", "`form` of the answer: text or json")
-	return c
-}
-
 func rulesListCommand() *cobra.Command {
 	var dirs []string
 	var noBuiltin bool

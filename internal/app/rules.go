@@ -87,16 +87,39 @@ func readRule(fsys fs.FS, p string) ([]byte, error) {
 
 // loadRules reads, parses and compiles all rules.
 func (a *App) loadRules() error {
-	adapt, err := newAdapter(a.opt.Adapt)
+	read, err := a.readRules()
 	if err != nil {
 		return err
+	}
+	set, err := sigma.Compile(read.rules)
+	a.refuse("", err)
+	slices.SortStableFunc(a.refused, func(x, y Refusal) int {
+		return cmp.Or(cmp.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Reason, y.Reason))
+	})
+	a.rules, a.set = set.Rules(), set
+	a.engine = detect.New(a.names, set, func(r *sigma.Rule) bool { return read.builtin[r] })
+	return nil
+}
+
+// ruleSet is what was read as rules, filters included.
+type ruleSet struct {
+	files   int
+	rules   []*sigma.Rule
+	builtin map[*sigma.Rule]bool
+}
+
+// readRules reads, parses and adapts all rules. What it refuses it notes.
+func (a *App) readRules() (*ruleSet, error) {
+	adapt, err := newAdapter(a.opt.Adapt)
+	if err != nil {
+		return nil, err
 	}
 	a.adapted = adapt.digest
 	var files []ruleFile
 	if !a.opt.NoBuiltin {
 		own, err := rules.Files()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, f := range own {
 			files = append(files, ruleFile{"rules/" + f.Path, true, func() ([]byte, error) { return f.Source, nil }})
@@ -105,36 +128,25 @@ func (a *App) loadRules() error {
 	for _, dir := range a.opt.RuleDirs {
 		more, err := ruleFilesAt(dir)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		files = append(files, more...)
 	}
-	parsed := parseAll(files, adapt, a.opt.Workers)
-	var (
-		all     []*sigma.Rule
-		builtin = map[*sigma.Rule]bool{}
-		byID    = map[string]string{}
-	)
-	for i, p := range parsed {
+	out := &ruleSet{files: len(files), builtin: map[*sigma.Rule]bool{}}
+	byID := map[string]string{}
+	for i, p := range parseAll(files, adapt, a.opt.Workers) {
 		for _, r := range p.rules {
 			if prev, ok := byID[r.ID]; ok && r.ID != "" {
 				a.refused = append(a.refused, Refusal{r.File, r.Line, fmt.Sprintf("id %s is already taken by %s", r.ID, prev)})
 				continue
 			}
 			byID[r.ID] = r.File
-			builtin[r] = files[i].builtin
-			all = append(all, r)
+			out.builtin[r] = files[i].builtin
+			out.rules = append(out.rules, r)
 		}
 		a.refuse(files[i].path, p.err)
 	}
-	set, err := sigma.Compile(all)
-	a.refuse("", err)
-	slices.SortStableFunc(a.refused, func(x, y Refusal) int {
-		return cmp.Or(cmp.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Reason, y.Reason))
-	})
-	a.rules, a.set = set.Rules(), set
-	a.engine = detect.New(a.names, set, func(r *sigma.Rule) bool { return builtin[r] })
-	return nil
+	return out, nil
 }
 
 // ruleFilesAt lists the rule files at a path the user gave: a folder or one file.
@@ -228,44 +240,6 @@ func loadMappings(paths []string) ([]*decode.Mapping, error) {
 		src, err := fs.ReadFile(mappings.FS(), p)
 		if err := parse("mappings/"+p, src, err); err != nil {
 			return nil, fmt.Errorf("mapping %s: %w", p, err)
-		}
-	}
-	return out, nil
-}
-
-// RuleCheck is what CheckRules found; its JSON form is the contract's.
-type RuleCheck struct {
-	Files    int       `json:"files"`
-	Loaded   int       `json:"loaded"`
-	Refused  []Refusal `json:"refused"`
-	Warnings []Refusal `json:"warnings"`
-}
-
-// CheckRules says of the rules at paths, and of those only, which can be used.
-func CheckRules(paths []string) (*RuleCheck, error) {
-	a, err := New(Options{RuleDirs: paths, NoBuiltin: true})
-	if err != nil {
-		return nil, err
-	}
-	out := &RuleCheck{Loaded: a.Rules(), Refused: a.refused, Warnings: []Refusal{}}
-	if out.Refused == nil {
-		out.Refused = []Refusal{}
-	}
-	for _, p := range paths {
-		files, err := ruleFilesAt(p)
-		if err != nil {
-			return nil, err
-		}
-		out.Files += len(files)
-	}
-	for _, r := range a.rules {
-		switch {
-		case r.ID == "":
-			out.Warnings = append(out.Warnings, Refusal{r.File, r.Line, "no id: the rule cannot be referred to and its alerts change their ids when its title does"})
-		case r.Level == "":
-			out.Warnings = append(out.Warnings, Refusal{r.File, r.Line, "no level: taken as medium"})
-		case len(r.Tags) == 0:
-			out.Warnings = append(out.Warnings, Refusal{r.File, r.Line, "no tags: its alerts have no ATT&CK technique and no sure intent"})
 		}
 	}
 	return out, nil

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/catena-sec/catena/internal/report"
 )
 
 // fitWords say what a status means.
@@ -27,7 +25,7 @@ const fitShown = 25
 // one line for rules that lack the same, then what fired. Unless all is set lists
 // are cut.
 func (f *Fit) WriteText(w io.Writer, all bool) error {
-	p := &fitText{w: w, all: all}
+	p := &fitText{lines{w: w}, all}
 	silent := slices.IndexFunc(f.LogSources, func(l LogSourceFit) bool { return l.Events > 0 })
 	if silent < 0 {
 		silent = len(f.LogSources)
@@ -64,17 +62,10 @@ func (f *Fit) WriteText(w io.Writer, all bool) error {
 	return p.err
 }
 
-// fitText writes lines until one fails.
+// fitText writes the lines of a fit.
 type fitText struct {
-	w   io.Writer
+	lines
 	all bool
-	err error
-}
-
-func (p *fitText) line(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintln(p.w, report.Clean(fmt.Sprintf(format, args...)))
-	}
 }
 
 func (p *fitText) head(s string) {
@@ -157,12 +148,4 @@ func (r *RuleFit) why() string {
 		parts = append(parts, strconv.Quote(n))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// count writes "1 rule", "2 rules".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }

@@ -4,7 +4,8 @@ import "strings"
 
 // nearNames returns those of names that may well be meant by a field, in their
 // order: the same letters in another case or with other separators, the last part
-// of a longer name, or one letter more, less or different.
+// of a longer name, or one letter behind the
+// first that is more, less or different.
 func nearNames(field string, names []string) []string {
 	want := squeezeName(field)
 	if want == "" {
@@ -18,7 +19,7 @@ func nearNames(field string, names []string) []string {
 			same = append(same, n)
 		case len(want) >= 6 && strings.HasSuffix(have, want) && endsPart(n, want):
 			part = append(part, n)
-		case len(want) >= 5 && oneEdit(have, want):
+		case len(want) >= 6 && have != "" && have[0] == want[0] && oneEdit(have, want):
 			typo = append(typo, n)
 		}
 	}

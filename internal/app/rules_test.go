@@ -52,24 +52,6 @@ func TestRulesRefused(t *testing.T) {
 	}
 }
 
-func TestCheckRules(t *testing.T) {
-	folder(t, file{"rules/a.yml", goodRule}, file{"rules/b.yml", "title: x\n"},
-		file{"rules/c.yml", strings.Replace(strings.Replace(goodRule, "level: high\n", "", 1), "1111", "3333", 1)}, file{"one.yml", goodRule})
-	c, err := CheckRules([]string{"rules"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Files != 3 || c.Loaded != 2 || len(c.Refused) != 1 || len(c.Warnings) != 1 || filepath.ToSlash(c.Warnings[0].File) != "rules/c.yml" {
-		t.Errorf("%+v", c)
-	}
-	if c, err = CheckRules([]string{"one.yml"}); err != nil || c.Files != 1 || c.Loaded != 1 || c.Refused == nil {
-		t.Errorf("%+v, %v", c, err)
-	}
-	if _, err := CheckRules([]string{"nowhere"}); err == nil || !strings.Contains(err.Error(), "nowhere") {
-		t.Errorf("%v", err)
-	}
-}
-
 // Every rule and detector that is shipped is used, and known by one id.
 func TestDefinitions(t *testing.T) {
 	a, err := New(Options{})

@@ -1,0 +1,197 @@
+package decode
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// LogSources returns the log sources that events carry whose formats we read, each
+// once. A new decoder adds its own here, so that rules for it are known to have
+// events. Mappings may give events of others: see Mapping.LogSource.
+func LogSources() []model.LogSource {
+	var out []model.LogSource
+	add := func(product, category, service string) {
+		s := model.LogSource{Product: product, Category: category, Service: service}
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	var none winView
+	for _, c := range winChannels {
+		add("windows", "", c.service)
+	}
+	for id := range 65_536 { // event ids are 16 bits wide
+		if _, category := sysmonAct(id, &none); category != "" {
+			add("windows", category, "sysmon")
+			add("linux", category, "sysmon")
+		}
+		if _, category, _ := securityAct(id, &none); category != "" {
+			add("windows", category, "security")
+		}
+		if _, category := powershellAct(id); category != "" {
+			add("windows", category, "powershell")
+		}
+		if _, category := powershellClassicAct(id); category != "" {
+			add("windows", category, "powershell-classic")
+		}
+	}
+	add("windows", "registry_delete", "sysmon") // told from the event's type
+	for _, category := range []string{"", "process_creation", "network_connection", "file_event", "file_delete"} {
+		add("linux", category, "auditd")
+	}
+	for _, program := range []string{"sshd", "sudo", "cron", "su", "vsftpd", "clamd", "guacd", "modsecurity", ""} {
+		add("linux", "", syslogService(program))
+	}
+	add("linux", "process_creation", syslogService("sudo"))
+	add("aws", "", "cloudtrail")
+	for _, service := range []string{"signinlogs", "auditlogs", "activitylogs", "riskdetection"} {
+		add("azure", "", service)
+	}
+	add("azure", "network_connection", "vmconnection")
+	for _, service := range []string{"audit", "exchange", "threat_management"} {
+		add("m365", "", service)
+	}
+	for _, category := range []string{"", "process_creation", "network_connection", "file_event", "file_delete", "registry_set", "image_load", "process_access",
+		"create_remote_thread"} {
+		add("m365", category, "defender")
+	}
+	for _, log := range zeekLogs {
+		add("zeek", "", log)
+	}
+	return out
+}
+
+// zeekLogs are the logs that Zeek writes by itself; scripts may add others.
+var zeekLogs = [...]string{"analyzer", "capture_loss", "conn", "dce_rpc", "dhcp", "dnp3", "dns", "dpd", "files", "ftp", "http", "intel", "irc", "kerberos",
+	"known_certs", "known_hosts", "known_services", "ldap", "ldap_search", "loaded_scripts", "modbus", "mqtt_connect", "mqtt_publish", "mqtt_subscribe", "mysql",
+	"notice", "ntlm", "ntp", "ocsp", "packet_filter", "pe", "postgresql", "quic", "radius", "rdp", "reporter", "rfb", "sip", "smb_cmd", "smb_files",
+	"smb_mapping", "smtp", "snmp", "socks", "software", "ssh", "ssl", "stats", "syslog", "tunnel", "weird", "websocket", "x509"}
+
+// LogSource returns the log source of the events that a mapping makes; false if it
+// makes alerts.
+func (m *Mapping) LogSource() (model.LogSource, bool) { return m.source, m.event }
+
+// SubsystemOf returns what kind of thing events of a log source are about, as the
+// decoders see it, or empty where that differs from event to event. values returns
+// what a field of the events in question can be, nil if it can be anything.
+func SubsystemOf(s model.LogSource, values func(field string) []string) model.Subsystem {
+	switch s.Category {
+	case "network_connection", "dns_query", "dns", "firewall", "proxy", "ids", "vpn":
+		return model.Network
+	case "webserver":
+		return model.Application
+	case "database":
+		return model.Database
+	}
+	switch s.Product {
+	case "windows":
+		return windowsSubsystem(s, values)
+	case "aws":
+		return agreed(values("eventSource"), func(v string) model.Subsystem { return awsSubsystem(strings.TrimSuffix(v, ".amazonaws.com")) })
+	case "azure":
+		switch s.Service {
+		case "activitylogs":
+			return agreed(values("operationName"), azureSubsystem)
+		case "signinlogs", "auditlogs", "riskdetection", "pim":
+			return model.Identity
+		}
+		return ""
+	case "m365":
+		if s.Service == "exchange" {
+			return model.Email
+		}
+		return ""
+	case "zeek", "cisco", "juniper", "huawei", "fortigate", "fortios", "paloalto", "checkpoint", "rpc_firewall":
+		return model.Network
+	case "kubernetes":
+		return model.Kubernetes
+	case "okta", "onelogin", "identity", "cisco_duo":
+		return model.Identity
+	case "django", "spring", "ruby_on_rails", "python", "jvm", "nodejs", "velocity", "apache", "nginx", "github", "bitbucket", "gitlab":
+		return model.Application
+	case "sql", "mssql", "mysql", "postgresql", "mongodb":
+		return model.Database
+	case "linux":
+		switch s.Service {
+		case "sshd", "auth", "sudo":
+			return model.Identity
+		}
+		return model.Compute
+	case "macos":
+		return model.Compute
+	}
+	switch s.Category {
+	case "process_creation", "process_access", "image_load", "file_event", "file_access", "antivirus", "edr":
+		return model.Compute
+	}
+	return ""
+}
+
+func windowsSubsystem(s model.LogSource, values func(field string) []string) model.Subsystem {
+	if s.Category != "" {
+		return model.Compute
+	}
+	var none winView
+	act := func(of func(id int) model.Subsystem) model.Subsystem {
+		return agreed(values("EventID"), func(v string) model.Subsystem {
+			id, err := strconv.Atoi(v)
+			if err != nil {
+				return ""
+			}
+			return of(id)
+		})
+	}
+	switch s.Service {
+	case "":
+		return ""
+	case "security":
+		return act(func(id int) model.Subsystem {
+			_, _, sub := securityAct(id, &none)
+			return sub
+		})
+	case "sysmon":
+		return act(func(id int) model.Subsystem {
+			a, _ := sysmonAct(id, &none)
+			return sysmonSubsystem(a)
+		})
+	}
+	for i := range winChannels {
+		c := &winChannels[i]
+		if c.service != s.Service {
+			continue
+		}
+		switch c.kind {
+		case winIdentity, winTerminalServices, winOpenSSH:
+			return model.Identity
+		case winNetwork, winFirewall, winDNSClient:
+			return model.Network
+		case winExchange:
+			return model.Email
+		case winSystem, winTaskScheduler:
+			return act(func(id int) model.Subsystem {
+				_, sub := otherAct(c.kind, id, &none)
+				return sub
+			})
+		}
+		return model.Compute
+	}
+	return ""
+}
+
+// agreed returns what all of the values come to, empty if they differ or are not
+// known.
+func agreed(values []string, of func(string) model.Subsystem) model.Subsystem {
+	if len(values) == 0 {
+		return ""
+	}
+	out := of(values[0])
+	for _, v := range values[1:] {
+		if of(v) != out {
+			return ""
+		}
+	}
+	return out
+}
