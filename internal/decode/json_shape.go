@@ -56,6 +56,8 @@ func jsonShapes() []jsonShape {
 		winRowShape(),
 		defenderShape(),
 		vmConnectionShape(),
+		nsgFlowShape(),
+		azureResourceShape(),
 		entraRowShape(),
 		azureDiagShape(),
 		officeShape(),
