@@ -73,13 +73,18 @@ func (s *scanner) run(ctx context.Context, n int, produce func(context.Context, 
 // decode decodes a job's chunk. A decoder that panics is our bug; the evidence of
 // the others must not be lost for it.
 func (j *job) decode() (b decode.Batch) {
+	j.decodeTo(&b)
+	return b
+}
+
+// decodeTo is decode into a batch that may have room from before.
+func (j *job) decodeTo(b *decode.Batch) {
 	defer func() {
 		if p := recover(); p != nil {
 			b.Fail(j.chunk.Offset, j.chunk.Record+b.Records, fmt.Sprintf("internal error in the %s decoder: %v", j.decoder.Name(), p))
 		}
 	}()
-	j.decoder.Decode(j.chunk, &b)
-	return b
+	j.decoder.Decode(j.chunk, b)
 }
 
 // worker is the state of one scanning goroutine.
@@ -88,6 +93,7 @@ type worker struct {
 	matcher *detect.Matcher
 	strings map[string]string // values seen before: hosts, users and images repeat endlessly
 	pages   pageWriter
+	batch   decode.Batch
 	act     model.Observation // scratch
 	rules   []int32           // scratch
 }
@@ -114,7 +120,9 @@ func (w *worker) intern(s string) string {
 // scan decodes one chunk and matches every event of it.
 func (w *worker) scan(j job) *scanned {
 	out := &scanned{input: j.input, seq: j.seq, clocks: &clock.Estimator{}}
-	b := j.decode()
+	b := &w.batch
+	j.decodeTo(b)
+	defer w.recycle()
 	out.events = int64(len(b.Events) + len(b.Alerts))
 	out.bytes, out.skipped, out.errors = int64(len(j.chunk.Data)), b.Skipped, b.Errors
 	for i := range b.Events {
@@ -167,6 +175,17 @@ func (w *worker) scan(j job) *scanned {
 		}
 	}
 	return out
+}
+
+// recycle makes the batch ready for another chunk. Events are copied into pages by
+// then; but alerts and errors are handed on and may share the batch's memory.
+func (w *worker) recycle() {
+	w.act = model.Observation{}
+	if len(w.batch.Alerts) > 0 || len(w.batch.Errors) > 0 {
+		w.batch = decode.Batch{}
+		return
+	}
+	w.batch.Reset()
 }
 
 // fields copies the values of ev by their names.

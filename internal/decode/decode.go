@@ -76,9 +76,30 @@ type Batch struct {
 	Records int64 // records seen, readable or not
 	Skipped int64 // records not understood
 
-	slots []model.Slot // arena of the slots of the events; never moved once handed out
+	slots []model.Slot // of the events, in the newest of slotBlocks; never moved once handed out
 	open  int          // where the event under construction starts in slots
 	full  bool         // the event under construction has more fields than it may
+
+	slotBlocks arena[model.Slot]
+	textBlocks arena[byte] // texts that slots alias and that do not stand in the chunk
+}
+
+// Reset empties the batch, so that its memory serves another chunk. Nothing that
+// the batch gave out may be used any more: no event, slot or text.
+func (b *Batch) Reset() {
+	clear(b.Events)
+	*b = Batch{Events: b.Events[:0], slotBlocks: b.slotBlocks, textBlocks: b.textBlocks}
+	b.slotBlocks.reset()
+	b.textBlocks.reset()
+}
+
+// textBlock returns room for n bytes of text or more, good until Reset. Without a
+// batch it is good for ever.
+func (b *Batch) textBlock(n int) []byte {
+	if b == nil {
+		return make([]byte, 0, n)
+	}
+	return b.textBlocks.block(n)
 }
 
 // slotBlock is how many slots are allocated at once.
@@ -100,9 +121,7 @@ func (b *Batch) Slot(f model.FieldID, k model.Kind, text string) {
 // slices of finished events stay where they are.
 func (b *Batch) grow() {
 	open := b.slots[b.open:]
-	block := make([]model.Slot, len(open), max(slotBlock, 2*len(open)))
-	copy(block, open)
-	b.slots, b.open = block, 0
+	b.slots, b.open = append(b.slotBlocks.block(max(slotBlock, 2*len(open))), open...), 0
 }
 
 // Get returns the first value of a field of the event under construction.

@@ -486,12 +486,7 @@ const arenaBlock = 64 << 10
 // room returns the arena with space for n more bytes.
 func (p *evtxParser) room(n int) []byte {
 	if cap(p.arena)-len(p.arena) < n {
-		// The first block is small, for most files are.
-		size := arenaBlock
-		if p.arena == nil {
-			size = min(size, chunkEnd(p.c)/2)
-		}
-		p.arena = make([]byte, 0, max(size, n))
+		p.arena = p.b.textBlock(max(arenaBlock, n))
 	}
 	return p.arena
 }

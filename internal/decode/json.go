@@ -79,10 +79,12 @@ func (*jsonDecoder) Sniff(head []byte) int {
 // the next line that begins a record.
 func (d *jsonDecoder) Decode(c Chunk, b *Batch) {
 	w := d.workers.Get().(*jsonWorker) //nolint:errcheck // the pool holds nothing else
+	w.doc.batch, w.inner.batch = b, b
 	defer func() {
 		clear(w.doc.leaves[:cap(w.doc.leaves)]) // let the chunk go
 		clear(w.inner.leaves[:cap(w.inner.leaves)])
 		w.doc.data, w.inner.data = nil, nil
+		w.doc.batch, w.inner.batch, w.doc.arena, w.inner.arena = nil, nil, nil, nil
 		d.workers.Put(w)
 	}()
 	data := c.Data

@@ -128,7 +128,8 @@ type jsonDoc struct {
 	leaves []jsonLeaf
 	marks  []uint64  // the set of keys that the record has
 	first  []int32   // the first leaf of each
-	arena  []byte    // holds unescaped strings; replaced, never reused
+	batch  *Batch    // gives the blocks of arena
+	arena  []byte    // holds unescaped strings
 	key    [256]byte // scratch for escaped keys
 	data   []byte    // what is being parsed
 	from   int       // where the record begins in data
@@ -147,6 +148,9 @@ func (d *jsonDoc) reset() {
 	d.leaves, d.more = d.leaves[:0], false
 	clear(d.marks)
 }
+
+// jsonArena is how much memory for unescaped strings is taken at once, in bytes.
+const jsonArena = 128 << 10
 
 var (
 	errJSONEnd    = errors.New("record ends in the middle of a value")
@@ -428,7 +432,7 @@ func (d *jsonDoc) str() (string, error) {
 	// What is unescaped is never longer than what stands in the record.
 	from, room := len(d.arena), stringLen(b[s:])
 	if cap(d.arena)-from < room {
-		d.arena, from = make([]byte, 0, max(256<<10, room)), 0
+		d.arena, from = d.batch.textBlock(max(jsonArena, room)), 0
 	}
 	out, p, err := unescape(append(d.arena, b[s:p]...), b, p)
 	if err != nil {
