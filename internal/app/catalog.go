@@ -13,6 +13,7 @@ func decoders(o decode.Options) []decode.Decoder {
 	return []decode.Decoder{
 		decode.EVTX(o),
 		decode.WindowsXML(o),
+		decode.WindowsText(o),
 		decode.Auditd(o),
 		decode.ZeekTSV(o),
 		decode.JSON(o),

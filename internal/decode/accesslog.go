@@ -219,18 +219,19 @@ func (l *textLine) proxyManagerLog() bool {
 	if !ok || len(head) > 512 {
 		return false
 	}
+	if _, tail, ok := strings.Cut(rest, `" [Client `); ok { // [...] - 200 200 - GET https host "/path" [Client 1.2.3.4] ... "agent" "referer"
+		return l.proxyHostLog(st, head, rest[:len(rest)-len(tail)-len(`" [Client `)], tail)
+	}
 	vhost, client := "", ""
 	for w := range strings.FieldsSeq(head) {
-		w = strings.Trim(w, "[]")
-		switch {
-		case isAddress(w) && client == "":
-			client = w
-		case client == "" && strings.IndexByte(w, '.') > 0 && isHostName(w):
+		if w = strings.Trim(w, "[]"); isAddress(w) {
+			client = w // the last: a virtual host may be an address
+		} else if client == "" && strings.IndexByte(w, '.') > 0 && isHostName(w) {
 			vhost = w
 		}
 	}
 	request, rest, ok := cutRequest(rest)
-	if !ok || client == "" || vhost == "" {
+	if !ok || client == "" || !strings.Contains(head, " ") {
 		return false
 	}
 	l.when(st)
@@ -238,6 +239,26 @@ func (l *textLine) proxyManagerLog() bool {
 	l.web(client, "", vhost, request, status)
 	if i := strings.LastIndex(rest, " - "); i >= 0 {
 		l.set(l.t.agent, rest[i+3:])
+	}
+	return true
+}
+
+// proxyHostLog reads the other line of nginx proxy manager, that of a proxied host.
+func (l *textLine) proxyHostLog(st textStamp, head, path, tail string) bool {
+	client, rest, ok := strings.Cut(tail, "]")
+	part := strings.Fields(head) // [cache] [upstream status] status - method scheme host
+	if !ok || !isAddress(client) || len(part) < 5 || part[len(part)-4] != "-" {
+		return false
+	}
+	l.when(st)
+	l.web(client, "", part[len(part)-1], part[len(part)-3]+" "+path, part[len(part)-5])
+	if i := strings.Index(rest, `] "`); i >= 0 {
+		agent, rest := cutQuoted(rest[i+2:])
+		l.set(l.t.agent, agent)
+		if strings.HasPrefix(rest, `"`) {
+			referer, _ := cutQuoted(rest)
+			l.set(l.t.referer, referer)
+		}
 	}
 	return true
 }

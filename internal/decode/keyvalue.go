@@ -202,7 +202,7 @@ func (l *textLine) logfmt() bool {
 		s = s[i+2:]
 	}
 	eq := strings.IndexByte(s, '=')
-	if eq <= 0 || eq > maxTextName || !isKey(s[:eq]) && strings.Count(s[:eq], " ") > 2 {
+	if eq <= 0 || eq > maxTextName || !isKey(s[:eq]) && (l.wrapped || strings.Count(s[:eq], " ") > 2) {
 		return false
 	}
 	var st textStamp
@@ -258,11 +258,31 @@ func (l *textLine) logfmt() bool {
 		if isAddress(from) && to == "" {
 			l.set(model.FRemoteIp, from)
 		}
+		l.between(message)
 	}
 	if !l.wrapped {
 		l.set(model.FMessageLower, message)
 	}
 	return true
+}
+
+// between takes "... from 1.2.3.4:5 to 10.0.0.1:80" of a proxy's message as a connection.
+func (l *textLine) between(m string) {
+	_, rest, ok := strings.Cut(m, " from ")
+	a, b, ok2 := strings.Cut(rest, " to ")
+	if !ok || !ok2 {
+		return
+	}
+	src, sport := endpoint(a)
+	dst, dport := endpoint(firstWord(b))
+	if !isAddress(src) || !isAddress(dst) || !isDigitAll(sport) || !isDigitAll(dport) {
+		return
+	}
+	l.set(model.FSrcIp, src)
+	l.num(model.FSrcPort, sport)
+	l.set(model.FDstIp, dst)
+	l.num(model.FDstPort, dport)
+	l.is(model.ActConnect, "connection")
 }
 
 // container reads a line of a container runtime around another (the CRI format of

@@ -24,7 +24,7 @@ var (
 		"authentication unsuccessful", "auth failed", "auth-failure", "auth-error", "auth_failed", "authfailed", "unsuccessful 1fa", "invalid authentication", "authentication is required but",
 		"incorrect username", "incorrect password", "incorrect user name", "invalid username", "invalid password", "invalid credentials", "invalid user credentials", "wrong password", "bad password",
 		"password is incorrect", "password mismatch", "incorrect authentication data", "failed password", "validate user credentials", "access denied for user", "no such user",
-		"challengeresponsefailed", "invalidaccountid", "nt_status_wrong_password", "nt_status_no_such_user", "nt_status_logon_failure", "nt_status_account_locked_out",
+		"challengeresponsefailed", "invalidaccountid", "invalidpassword", "unable to authenticate", "invalid admin token", "invalid token provided", "nt_status_wrong_password", "nt_status_no_such_user", "nt_status_logon_failure", "nt_status_account_locked_out",
 		"was not found in ldap", "could not retrieve user",
 	}
 	grants = []string{
@@ -222,7 +222,7 @@ func addressIn(m, text string, at, end int) string {
 			}
 		}
 		before := text[max(0, start-24):start]
-		if strings.HasSuffix(before, "lip=") || strings.Contains(before, "local") || strings.HasSuffix(before, "([") {
+		if strings.HasSuffix(before, "lip=") || strings.Contains(before, "localaddress") || strings.Contains(before, "local address") || strings.Contains(before, "local host") || strings.HasSuffix(before, "([") {
 			continue
 		}
 		found := addr.Unmap().String()
@@ -265,6 +265,17 @@ func (l *syslogLine) daemon(m string) {
 		}
 		return
 	}
+	if user, from, status, ok := sambaLine(m); ok {
+		l.set(model.FUserLower, user)
+		l.set(model.FRemoteIp, from)
+		l.e.Subsystem = model.Identity
+		if status == "NT_STATUS_OK" {
+			l.is(model.ActLogon, status)
+		} else {
+			l.is(model.ActLogonFailed, status)
+		}
+		return
+	}
 	if user, who, ok := vsftpdLine(m); ok {
 		l.set(model.FUserLower, user)
 		l.from(who)
@@ -276,6 +287,25 @@ func (l *syslogLine) daemon(m string) {
 		return
 	}
 	l.signIn(m)
+}
+
+// sambaLine reads Samba's audit of authentication:
+//
+//	Auth: [SMB2,(null)] user [CORP]\[bob] at [...] with [NTLMv2] status [NT_STATUS_OK] workstation [PC] remote host [ipv4:1.2.3.4:5] ...
+func sambaLine(m string) (user, from, status string, ok bool) {
+	if !strings.HasPrefix(m, "Auth: [") && !strings.Contains(m[:min(len(m), 64)], " Auth: [") {
+		return "", "", "", false
+	}
+	domain := between(m, " user [", "]")
+	user = between(m, `]\[`, "]")
+	if status = between(m, " status [", "]"); user == "" || status == "" {
+		return "", "", "", false
+	}
+	if domain != "" {
+		user = domain + `\` + user
+	}
+	from, _ = endpoint(strings.TrimPrefix(strings.TrimPrefix(between(m, " remote host [", "]"), "ipv4:"), "ipv6:"))
+	return user, from, status, true
 }
 
 // vsftpdLine reads `[pid 7] [bob] FAIL LOGIN: Client "1.2.3.4"`.
@@ -361,8 +391,8 @@ func (l *textLine) application() bool {
 	}
 	l.e.Format = "application"
 	message := strings.TrimLeft(l.s[at+n:], " ]-|:,)")
-	if at > 0 {
-		message = strings.TrimSpace(l.s[:at]) + " " + message
+	if lead := strings.Trim(l.s[:at], " [(\"|"); lead != "" {
+		message = lead + " " + message
 	}
 	l.source(model.Application, "application", "application", "")
 	if strings.Contains(l.whole, "\n\tat ") || strings.Contains(l.s, "java.") {
@@ -376,6 +406,11 @@ func (l *textLine) application() bool {
 		sl.program = "vsftpd"
 	}
 	sl.daemon(message)
+	if l.e.Act == model.ActNone && strings.HasPrefix(message, "[") { // who it is about stands first: "[1.2.3.4:5] ..."
+		if ip, _ := endpoint(between(message, "[", "]")); isAddress(ip) {
+			l.set(model.FRemoteIp, ip)
+		}
+	}
 	l.set(model.FMessageLower, message+l.whole[len(l.s):])
 	return true
 }

@@ -281,6 +281,10 @@ func (l *textLine) syslog(h *syslogHeader) string {
 	if strings.Contains(h.message, "audit(") && l.audit.single(l.b, e, h.message) {
 		return ""
 	}
+	switch { // tags that are part of the message
+	case h.program == "CEF", h.program == "LEEF", strings.HasPrefix(h.program, "%"):
+		h.program, h.message = "", h.program+":"+h.message
+	}
 	if len(l.whole) > len(l.s) { // the message goes on
 		h.message += l.whole[len(l.s):]
 	}

@@ -138,6 +138,7 @@ func (r *stampReader) numeric() bool {
 		if r.i-from == 2 {
 			r.year += 2000
 		}
+		r.is(',') // "12/17/22, 10:31:29 PM"
 	default:
 		return false
 	}
@@ -296,6 +297,10 @@ func findStamp(s string) (st textStamp, at, n int) {
 		if i > 0 {
 			switch s[i-1] {
 			case ' ', '[', '(', '"', '=', '\t':
+			case '*', '.': // IOS marks a clock that is not set
+				if isDigit(s[i]) {
+					continue
+				}
 			default:
 				continue
 			}
