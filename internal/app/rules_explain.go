@@ -44,6 +44,7 @@ type RuleTold struct {
 	File      string `json:"file"`
 	Line      int    `json:"line"`
 	LogSource string `json:"log_source,omitempty"`
+	Silent    bool   `json:"silent,omitempty"` // it does not alert by itself: a correlation looks at its matches
 }
 
 // EventTold is how a rule came out on one event.
@@ -319,7 +320,7 @@ func (t *teller) result() Told {
 
 func (a *App) ruleTold(rule int) RuleTold {
 	r := a.rules[rule]
-	out := RuleTold{ID: a.engine.Definition(rule).Rule.ID, Title: r.Title, Level: r.Level, File: r.File, Line: r.Line}
+	out := RuleTold{ID: a.engine.Definition(rule).Rule.ID, Title: r.Title, Level: r.Level, File: r.File, Line: r.Line, Silent: !a.set.Generates(rule)}
 	if r.Correlation == nil {
 		out.LogSource = ruleSourceName(r.LogSource)
 	}

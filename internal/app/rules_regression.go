@@ -47,6 +47,16 @@ const (
 	maxParentsOfRules = 16   // folders above a rule in which its tests are looked for
 )
 
+// isRegressionInfo tells an info.yml from rules, among which it stands in a whole
+// repository.
+func isRegressionInfo(f ruleFile) bool {
+	if filepath.Base(f.path) != "info.yml" {
+		return false
+	}
+	src, err := f.read()
+	return err == nil && bytes.Contains(src, []byte("regression_tests_info:"))
+}
+
 // regressions runs the regression tests that the rules of a file name.
 func (t *ruleTester) regressions(ctx context.Context, f *testedFile) []CaseResult {
 	src, err := f.readRule()

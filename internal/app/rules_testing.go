@@ -198,6 +198,9 @@ func testsAt(path string) ([]testedFile, error) {
 	var out []testedFile
 	known := map[string]bool{}
 	for _, f := range files {
+		if isRegressionInfo(f) {
+			continue
+		}
 		tf := testedFile{rule: f.path, readRule: f.read}
 		ext := filepath.Ext(f.path)
 		for _, e := range []string{ext, ".yml", ".yaml"} {
@@ -497,7 +500,7 @@ func (t *ruleTester) take(p *played, ev *model.Event, id string, rule, forced in
 func (t *ruleTester) eventsFrom(ctx context.Context, e *testEvent, rule, forced int, visit func(*model.Event) error) error {
 	switch {
 	case e.record != "":
-		return t.a.eventsOf("record", e.record, e.format, visit)
+		return t.a.eventsOf(t.place(e), e.record, e.format, visit)
 	case e.path != "":
 		return t.a.eventsAt(ctx, e.path, visit)
 	case e.evidence != "":
@@ -511,7 +514,7 @@ func (t *ruleTester) eventsFrom(ctx context.Context, e *testEvent, rule, forced 
 	if err != nil {
 		return err
 	}
-	ev := &model.Event{Source: model.LogSource(src), Format: "test", Time: testDay, Ref: model.Ref{Input: t.tested.test, Record: int64(e.line)}}
+	ev := &model.Event{Source: model.LogSource(src), Format: "test", Time: testDay, Ref: model.Ref{Input: t.place(e)}}
 	for _, f := range e.fields {
 		id := t.a.names.ID(f.Name)
 		text := f.Text
@@ -522,6 +525,9 @@ func (t *ruleTester) eventsFrom(ctx context.Context, e *testEvent, rule, forced 
 	}
 	return visit(ev)
 }
+
+// place says where an event is written.
+func (t *ruleTester) place(e *testEvent) string { return fmt.Sprintf("%s:%d", t.tested.test, e.line) }
 
 // source is the log source of an event that is written as fields: what it says,
 // else that of the rule it is for, else what the rules of a correlation share.

@@ -109,6 +109,9 @@ func (t *toldWriter) rule(r *Told) {
 	}
 	t.line(0, about+r.Rule.ID)
 	t.line(1, r.Rule.File+":"+strconv.Itoa(r.Rule.Line))
+	if r.Rule.Silent {
+		t.line(1, "does not alert by itself: a correlation looks at its matches")
+	}
 	if r.Correlation != nil {
 		t.line(1, fmt.Sprintf("%s read", countWords(r.Read, "event")))
 		t.correlation(1, r.Correlation)
@@ -233,7 +236,11 @@ func (t *toldWriter) correlation(indent int, c *CorrelationTold) {
 	for _, r := range c.Rules {
 		t.marked(indent, r.Matches > 0, fmt.Sprintf("%s of %q (%s)", matchWords(r.Matches), r.Title, r.ID))
 	}
-	t.marked(indent, c.Held > 0, fmt.Sprintf("it began to hold %s, in %s", timesWords(c.Held), countWords(int64(c.Groups), "group")))
+	held := "it never held"
+	if c.Held > 0 {
+		held = "it began to hold " + timesWords(c.Held)
+	}
+	t.marked(indent, c.Held > 0, held+", with "+countWords(int64(c.Groups), "group"))
 	for _, n := range []struct {
 		n    int
 		what string
@@ -259,10 +266,7 @@ func (t *toldWriter) correlation(indent int, c *CorrelationTold) {
 }
 
 func timesWords(n int) string {
-	switch n {
-	case 0:
-		return "never"
-	case 1:
+	if n == 1 {
 		return "once"
 	}
 	return strconv.Itoa(n) + " times"
