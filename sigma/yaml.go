@@ -36,10 +36,17 @@ func splitDocuments(src []byte) []chunk {
 	return append(out, chunk{src[start:], startLine})
 }
 
-// parseYAML returns the root of one document, nil if it is empty. What the YAML
-// library does not expect in hostile input must not end the program, hence the
-// recover.
-func parseYAML(src []byte) (root *yaml.Node, err error) {
+// parseYAML returns the root of one document, nil if it is empty.
+func parseYAML(src []byte) (*yaml.Node, error) {
+	if root, ok := parsePlainYAML(src); ok {
+		return root, nil
+	}
+	return parseLibraryYAML(src)
+}
+
+// parseLibraryYAML reads any YAML. What the library does not expect in hostile
+// input must not end the program, hence the recover.
+func parseLibraryYAML(src []byte) (root *yaml.Node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			root, err = nil, fmt.Errorf("malformed YAML: %v", r)
