@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,7 +42,7 @@ func gather(paths []string) (*evidence, error) {
 	warn := func(path string, e model.InputError) { fmt.Fprintf(os.Stderr, "sigmacheck: %s: %s\n", path, e.Cause) }
 	err := source.Walk(context.Background(), paths, source.Options{}, func(in source.Input) error {
 		head, err := in.Reader.Peek(decode.SniffLen)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			warn(in.Path, model.InputError{Cause: err.Error()})
 			return nil
 		}

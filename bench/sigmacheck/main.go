@@ -106,7 +106,7 @@ func run(w io.Writer, o options) (ok bool, err error) {
 		fmt.Fprintf(w, "\n%s: loads %d of %d rules; measured and compared on %d events (every %dth)\n", l.name(), l.ok(), len(p.rules), len(sample), (len(events)+len(sample)-1)/len(sample))
 		for _, n := range cores {
 			runtime.GOMAXPROCS(n)
-			if err := against(w, p, l, sample, n, o.rounds); err != nil {
+			if err := against(w, p, l, sample, events, n, o.rounds); err != nil {
 				return false, err
 			}
 		}
@@ -124,7 +124,7 @@ func run(w io.Writer, o options) (ok bool, err error) {
 func alone(w io.Writer, ev *evidence, p *pack, events []*flatEvent, n, rounds int) error {
 	tenth := p.every(10, ev.names)
 	bytes := func(e *detect.Engine) func() (int, int) { return func() (int, int) { return ev.endToEnd(e, n) } }
-	times := 1 + 200_000/len(events)
+	times := passes(events)
 	c := measure(rounds, bytes(nil), bytes(p.engine), bytes(tenth.engine), ours(p.engine, events, n, times), ours(tenth.engine, events, n, times))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "\ncatena, %d core(s)\tevents/s\tMB/s\tCPU µs/event\tallocs/event\tmatches\t\n", n)
@@ -148,10 +148,11 @@ func alone(w io.Writer, ev *evidence, p *pack, events []*flatEvent, n, rounds in
 	return err
 }
 
-// against measures Catena and another engine on the same events.
-func against(w io.Writer, p *pack, l *loaded, sample []*flatEvent, n, rounds int) error {
-	times := 1 + 200_000/len(sample)
-	c := measure(rounds, theirs(l, sample, n), ours(p.engine, sample, n, times))
+// against measures Catena on all events and another engine on those it has time
+// for, in turns.
+func against(w io.Writer, p *pack, l *loaded, sample, events []*flatEvent, n, rounds int) error {
+	times := passes(events)
+	c := measure(rounds, theirs(l, sample, n), ours(p.engine, events, n, times))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "%d core(s)\tevents/s\tCPU µs/event\tallocs/event\tmatches\t\n", n)
 	for i, name := range []string{l.name(), "catena"} {
