@@ -40,12 +40,13 @@ func (a *App) Analyze(ctx context.Context, paths []string) (*model.Report, error
 // analyze is Analyze over inputs that can be read twice.
 func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	// The evidence itself, in parallel; what comes back is in the order of the inputs.
+	at := a.meter.start()
 	ev, err := a.scan(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-
 	defer ev.acts.close()
+	at = a.meter.lap(phaseScan, at)
 
 	// One stream, by corrected event time.
 	correction := ev.clocks.Solve()
@@ -54,6 +55,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 		return nil, err
 	}
 
+	at = a.meter.lap(phaseOrder, at)
 	a.progress(Progress{Phase: "fusing", Inputs: len(ev.inputs), Events: ev.events})
 	memory := graph.New(graph.Options{Recall: stream.recall})
 	detectors, correlations := detectors(a.places), a.engine.Correlations()
@@ -90,22 +92,26 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 		return nil, err
 	}
 	alerts = append(alerts, ev.alerts...)
+	at = a.meter.lap(phaseStream, at)
 
 	// Every alert its intent; then alerts into incidents, and incidents into stories.
 	for _, al := range alerts {
 		knowledge.Classify(al)
 	}
 	results := fusion.New(fusion.Options{}).Run(alerts, memory)
+	at = a.meter.lap(phaseFuse, at)
 	incidents, err := tell(results, memory, stream, story.Estate{Hosts: slices.Sorted(maps.Keys(hosts))})
 	if err != nil {
 		return nil, err
 	}
+	at = a.meter.lap(phaseStory, at)
 	r := a.report(ev, alerts, incidents, correction)
 
 	// Last, the records themselves, of all that the report cites.
 	if err := a.attachEvidence(ctx, in, r, stream); err != nil {
 		return nil, err
 	}
+	a.meter.lap(phaseEvidence, at)
 	a.progress(Progress{Phase: "done", Inputs: len(ev.inputs), Events: ev.events, Done: true})
 	return r, nil
 }
@@ -143,7 +149,7 @@ func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	ev := &evidence{acts: acts{store: pageStore{budget: a.pageBudget}}}
-	sc := &scanner{registry: a.registry, engine: a.engine, names: a.names, tells: a.tells}
+	sc := &scanner{registry: a.registry, engine: a.engine, names: a.names, tells: a.tells, meter: a.meter}
 	begun := map[*inputState]bool{}
 	collect := func(s *scanned) {
 		in := s.input
@@ -172,7 +178,15 @@ func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 	}
 	produce := func(ctx context.Context, emit func(job) error) error {
 		return a.walk(ctx, from, func(in *inputState, d decode.Decoder, r io.Reader) error {
-			return frames(in, d, r, in.failLater, emit)
+			at := a.meter.start()
+			err := frames(in, d, r, in.failLater, func(j job) error {
+				a.meter.lap(phaseRead, at)
+				err := emit(j)
+				at = a.meter.start()
+				return err
+			})
+			a.meter.lap(phaseRead, at)
+			return err
 		}, func(in *inputState) { ev.inputs = append(ev.inputs, in) })
 	}
 	err := sc.run(ctx, a.opt.Workers, produce, collect)

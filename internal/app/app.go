@@ -59,7 +59,8 @@ type App struct {
 	places   detect.Places // nil if unknown
 	maxActs  int           // see maxActs
 
-	pageBudget int // see pageBudget
+	pageBudget int    // see pageBudget
+	meter      *meter // nil but for Bench
 }
 
 // New loads rules, mappings and the GeoIP database. A rule that cannot be used is

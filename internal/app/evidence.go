@@ -87,6 +87,7 @@ func (a *App) attachEvidence(ctx context.Context, from *inputs, r *model.Report,
 
 // fetch decodes the chunks that hold wanted records and renders those.
 func (a *App) fetch(ctx context.Context, from *inputs, wanted map[string][]place, records map[string]json.RawMessage) error {
+	var b decode.Batch
 	return a.walk(ctx, from, func(in *inputState, d decode.Decoder, r io.Reader) error {
 		places := wanted[in.Path]
 		if len(places) == 0 {
@@ -102,7 +103,7 @@ func (a *App) fetch(ctx context.Context, from *inputs, wanted map[string][]place
 			i, _ := slices.BinarySearchFunc(places, c.Offset, func(p place, at int64) int { return cmp.Compare(p.offset, at) })
 			if i < len(places) && places[i].offset < end {
 				c.Input = in.Path
-				a.render(d, c, places[i:], records)
+				a.render(d, c, places[i:], records, &b)
 			}
 			if c.Offset > last {
 				return errEnough
@@ -115,9 +116,9 @@ func (a *App) fetch(ctx context.Context, from *inputs, wanted map[string][]place
 // errEnough ends the reading of an input that has nothing more to give.
 var errEnough = io.ErrNoProgress
 
-func (a *App) render(d decode.Decoder, c decode.Chunk, places []place, records map[string]json.RawMessage) {
-	var b decode.Batch
-	d.Decode(c, &b)
+func (a *App) render(d decode.Decoder, c decode.Chunk, places []place, records map[string]json.RawMessage, b *decode.Batch) {
+	d.Decode(c, b)
+	defer b.Reset()
 	at := map[int64]bool{}
 	for _, p := range places {
 		at[p.offset] = true

@@ -52,6 +52,7 @@ type scanner struct {
 	engine   *detect.Engine
 	names    *model.Names
 	tells    tells
+	meter    *meter // nil mostly
 }
 
 type job struct {
@@ -121,7 +122,9 @@ func (w *worker) intern(s string) string {
 func (w *worker) scan(j job) *scanned {
 	out := &scanned{input: j.input, seq: j.seq, clocks: &clock.Estimator{}}
 	b := &w.batch
+	at := w.meter.start()
 	j.decodeTo(b)
+	at = w.meter.lap(phaseDecode, at)
 	defer w.recycle()
 	out.events = int64(len(b.Events) + len(b.Alerts))
 	out.bytes, out.skipped, out.errors = int64(len(j.chunk.Data)), b.Skipped, b.Errors
@@ -146,7 +149,9 @@ func (w *worker) scan(j job) *scanned {
 				out.clocks.ObserveFlow(f, clk, ev.Source.Product == "zeek", stamps)
 			}
 		}
+		at = w.meter.lap(phaseKeep, at)
 		rules := w.matcher.Match(ev)
+		at = w.meter.lap(phaseMatch, at)
 		if len(rules) == 0 && ev.Act == model.ActNone {
 			continue
 		}
@@ -174,6 +179,7 @@ func (w *worker) scan(j job) *scanned {
 			out.last = a.End
 		}
 	}
+	w.meter.lap(phaseKeep, at)
 	return out
 }
 
