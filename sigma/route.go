@@ -46,6 +46,9 @@ func includesService(product, rule, event string) bool {
 // Covers reports whether rules for a log source apply to events of another.
 func (s LogSource) Covers(event LogSource) bool { return covers(s.fold(), event.fold()) }
 
+// Fold returns a log source in lower case, as case does not count in them.
+func (s LogSource) Fold() LogSource { return s.fold() }
+
 func (s LogSource) fold() LogSource {
 	return LogSource{strings.ToLower(s.Product), strings.ToLower(s.Category), strings.ToLower(s.Service)}
 }

@@ -1,0 +1,141 @@
+package app
+
+import (
+	"slices"
+
+	"github.com/catena-sec/catena/internal/decode"
+	"github.com/catena-sec/catena/internal/knowledge"
+	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/report"
+	"github.com/catena-sec/catena/sigma"
+)
+
+// subsystems are the columns of a coverage, the last for what is of several.
+var subsystems = []string{string(model.Compute), string(model.Identity), string(model.Network), string(model.Storage), string(model.Database),
+	string(model.Kubernetes), string(model.Application), string(model.Email), string(model.Secrets), string(model.Management), report.AnySubsystem}
+
+// Coverage tells what the rules and detectors in use are for.
+func (a *App) Coverage() *report.Coverage {
+	c := &report.Coverage{AttackVersion: knowledge.AttackVersion, Stages: model.Stages, Subsystems: subsystems,
+		Matrix: map[model.Stage]map[string]int{}, Empty: []report.CoverageCell{}}
+	for _, st := range model.Stages {
+		c.Matrix[st] = map[string]int{}
+		for _, s := range subsystems {
+			c.Matrix[st][s] = 0
+		}
+	}
+	tactics, techniques := map[string]int{}, map[string]int{}
+	for _, d := range a.described() {
+		c.Rules++
+		if d.Stage == "" {
+			c.Unstaged++
+		} else {
+			c.Matrix[d.Stage][d.Subsystem]++
+		}
+		if len(d.Techniques) == 0 {
+			c.Untagged++
+		}
+		for _, t := range d.Tactics {
+			tactics[t]++
+		}
+		for _, t := range d.Techniques {
+			techniques[t]++
+		}
+	}
+	for _, st := range model.Stages {
+		for _, s := range subsystems {
+			if c.Matrix[st][s] == 0 && s != report.AnySubsystem {
+				c.Empty = append(c.Empty, report.CoverageCell{Stage: st, Subsystem: s})
+			}
+		}
+	}
+	all := knowledge.Techniques()
+	for _, t := range knowledge.Tactics() {
+		tc := report.TacticCoverage{ID: t.ID, Tactic: t.ShortName, Name: t.Name, Rules: tactics[t.ShortName], Techniques: []report.TechniqueCoverage{}}
+		for _, x := range all {
+			if !slices.Contains(x.Tactics, t.ShortName) {
+				continue
+			}
+			if techniques[x.ID] > 0 {
+				tc.Covered++
+			}
+			tc.Techniques = append(tc.Techniques, report.TechniqueCoverage{ID: x.ID, Name: knowledge.TechniqueName(x.ID), Rules: techniques[x.ID]})
+		}
+		c.Tactics = append(c.Tactics, tc)
+	}
+	return c
+}
+
+// described lists the rules and detectors that alert, with what their alerts will
+// say of themselves.
+func (a *App) described() []RuleLine {
+	var out []RuleLine
+	byRef := map[string]*sigma.Rule{}
+	for _, r := range a.rules {
+		for _, ref := range [...]string{r.ID, r.Name} {
+			if _, ok := byRef[ref]; !ok && ref != "" {
+				byRef[ref] = r
+			}
+		}
+	}
+	for i, d := range a.Definitions() {
+		al := &model.Alert{Rule: d.Rule, Tags: d.Tags}
+		knowledge.Classify(al)
+		l := RuleLine{ID: d.Rule.ID, Level: d.Rule.Level, Title: d.Rule.Title, Source: d.Rule.Source, Tags: d.Tags, Techniques: al.Techniques, Tactics: al.Tactics,
+			Subsystem: report.AnySubsystem, Kind: "detector"}
+		if al.Intent.Confidence > 0 {
+			l.Stage = al.Stage
+		}
+		if i < len(a.rules) {
+			if !a.engine.Alerts(i) {
+				continue
+			}
+			r := a.rules[i]
+			l.Kind, l.Status, l.File, l.Line = "rule", r.Status, r.File, r.Line
+			if r.Correlation != nil {
+				l.Kind = "correlation"
+			} else {
+				l.LogSource = ruleSourceName(r.LogSource)
+			}
+			if s := subsystemOf(r, byRef, 0); s != "" {
+				l.Subsystem = string(s)
+			}
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// maxChain bounds how far correlations of correlations are followed.
+const maxChain = 64
+
+// subsystemOf returns what kind of thing a rule's events are about, as its log
+// source and the kinds of events it requires tell; of a correlation, as all of its
+// rules do.
+func subsystemOf(r *sigma.Rule, byRef map[string]*sigma.Rule, depth int) model.Subsystem {
+	if r.Correlation == nil {
+		requires := r.Requires()
+		src := r.LogSource.Fold()
+		return decode.SubsystemOf(model.LogSource{Product: src.Product, Category: src.Category, Service: src.Service}, func(field string) []string {
+			for _, q := range requires {
+				if q.Field == field {
+					return q.Values
+				}
+			}
+			return nil
+		})
+	}
+	var out model.Subsystem
+	for i, ref := range r.Correlation.Rules {
+		of := byRef[ref]
+		if of == nil || depth > maxChain {
+			return ""
+		}
+		s := subsystemOf(of, byRef, depth+1)
+		if i > 0 && s != out {
+			return ""
+		}
+		out = s
+	}
+	return out
+}
