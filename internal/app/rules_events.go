@@ -99,13 +99,14 @@ func (a *App) eventsOf(name, text, format string, visit func(*model.Event) error
 // readError says what of inputs could not be read, nil if all was.
 func readError(all []*inputState) error {
 	for _, in := range all {
-		for _, e := range in.Errors {
-			where := in.Path
-			if e.Record > 0 {
-				where += fmt.Sprintf(", record %d", e.Record)
-			}
-			return fmt.Errorf("%s: %s", where, e.Cause)
+		if len(in.Errors) == 0 {
+			continue
 		}
+		e, where := in.Errors[0], in.Path
+		if e.Record > 0 {
+			where += fmt.Sprintf(", record %d", e.Record)
+		}
+		return fmt.Errorf("%s: %s", where, e.Cause)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"slices"
 	"strings"
@@ -387,6 +386,3 @@ func toldValues(values []string) []string {
 	}
 	return out
 }
-
-// nearWords is the share of a rule that an event has, in percent.
-func nearWords(near float64) string { return fmt.Sprintf("%d %%", int(math.Floor(near*100))) }
