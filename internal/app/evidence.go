@@ -100,7 +100,7 @@ func (a *App) fetch(ctx context.Context, from *inputs, wanted map[string][]place
 				return err
 			}
 			end := c.Offset + int64(len(c.Data))
-			i, _ := slices.BinarySearchFunc(places, c.Offset, func(p place, at int64) int { return cmp.Compare(p.offset, at) })
+			i, _ := slices.BinarySearchFunc(places, c.Offset, byOffset)
 			if i < len(places) && places[i].offset < end {
 				c.Input = in.Path
 				a.render(d, c, places[i:], records, &b)
@@ -116,16 +116,14 @@ func (a *App) fetch(ctx context.Context, from *inputs, wanted map[string][]place
 // errEnough ends the reading of an input that has nothing more to give.
 var errEnough = io.ErrNoProgress
 
+// render puts the wanted records of a chunk into records; places are in order.
 func (a *App) render(d decode.Decoder, c decode.Chunk, places []place, records map[string]json.RawMessage, b *decode.Batch) {
-	d.Decode(c, b)
+	j := job{decoder: d, chunk: c}
+	j.decodeTo(b)
 	defer b.Reset()
-	at := map[int64]bool{}
-	for _, p := range places {
-		at[p.offset] = true
-	}
 	for i := range b.Events {
 		e := &b.Events[i]
-		if !at[e.Ref.Offset] {
+		if _, ok := slices.BinarySearchFunc(places, e.Ref.Offset, byOffset); !ok {
 			continue
 		}
 		if id := e.ID(); records[id] == nil {
@@ -133,6 +131,8 @@ func (a *App) render(d decode.Decoder, c decode.Chunk, places []place, records m
 		}
 	}
 }
+
+func byOffset(p place, offset int64) int { return cmp.Compare(p.offset, offset) }
 
 // record renders an event's fields as a JSON object, in the order of the record;
 // a field with several values is an array.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -17,7 +18,7 @@ type edge struct {
 	at, last moment             // of the first act, and of the last of the run
 	text     textPrint
 	n        int32 // acts in the run
-	reason   model.Reason
+	reason   uint8 // see Memory.reasons
 	act      model.Act
 	cause    bool
 	fetch    bool // something may have been fetched over it, see fetching
@@ -31,6 +32,16 @@ func (m *Memory) edge(from, to *node, o *model.Observation) *edge {
 		e.obs = o
 	}
 	return e
+}
+
+// reason returns the number by which edges name a reason: there are a dozen.
+func (m *Memory) reason(r model.Reason) uint8 {
+	i := slices.Index(m.reasons, r)
+	if i < 0 {
+		i = len(m.reasons)
+		m.reasons = append(m.reasons, r)
+	}
+	return uint8(i)
 }
 
 // observation returns the act of e, never nil.

@@ -83,6 +83,7 @@ type Memory struct {
 	count   int                // nodes
 	edges   int
 	stats   Stats
+	reasons []model.Reason // that edges name by number
 }
 
 // New returns an empty Memory.
@@ -222,9 +223,9 @@ func (m *Memory) link(from, to *node, o *model.Observation, reason model.Reason,
 		return nil
 	}
 	const look = 16
-	text := printOf(o.Text)
+	text, why := printOf(o.Text), m.reason(reason)
 	for i := len(from.out) - 1; i >= 0 && i >= len(from.out)-look; i-- {
-		if e := from.out[i]; e.to == to && e.act == o.Act && e.cause == cause && e.reason == reason && e.text == text {
+		if e := from.out[i]; e.to == to && e.act == o.Act && e.cause == cause && e.reason == why && e.text == text {
 			e.n++
 			e.last = max(e.last, momentOf(o.Time))
 			return e
@@ -235,7 +236,7 @@ func (m *Memory) link(from, to *node, o *model.Observation, reason model.Reason,
 		return nil
 	}
 	e := m.edge(from, to, o)
-	e.reason, e.text, e.cause = reason, text, cause
+	e.reason, e.text, e.cause = why, text, cause
 	from.out = append(from.out, e)
 	if cause {
 		to.in = append(to.in, e)

@@ -44,7 +44,7 @@ func (l Limits) withDefaults() Limits {
 func (m *Memory) hop(e *edge) Hop {
 	o := m.observation(e)
 	return Hop{Event: o.Event, Time: o.Time, Act: e.act, From: e.from.key, To: e.to.key, FromName: e.from.name, ToName: e.to.name,
-		Reason: e.reason, Host: o.Host, Text: o.Text, Cause: e.cause, Count: int(e.n), Observation: o}
+		Reason: m.reasons[e.reason], Host: o.Host, Text: o.Text, Cause: e.cause, Count: int(e.n), Observation: o}
 }
 
 // A Bridge says to what else an entity leads.
@@ -88,7 +88,7 @@ func (m *Memory) Bridges(k model.EntityKey, at time.Time) []Bridge {
 	}
 	for _, e := range n.in {
 		if !e.from.gone && !e.at.after(at) {
-			out = append(out, Bridge{e.from.key, e.from.name, e.reason})
+			out = append(out, Bridge{e.from.key, e.from.name, m.reasons[e.reason]})
 		}
 	}
 	if n.user.Value != "" {
@@ -199,10 +199,10 @@ func (m *Memory) Lineage(k model.EntityKey, at time.Time) []Bridge {
 				if e.from.gone || e.at.after(t) || (e.act == model.ActProcessStart && e.from.key.Type == model.Process) || e.act == model.ActInject {
 					continue
 				}
-				if !e.from.links() || (e.reason == model.NetworkFlow && e.from.key.Type != model.Process) {
+				if !e.from.links() || (m.reasons[e.reason] == model.NetworkFlow && e.from.key.Type != model.Process) {
 					continue
 				}
-				queue = append(queue, item{e.from, e.at.time(), e.reason})
+				queue = append(queue, item{e.from, e.at.time(), m.reasons[e.reason]})
 			}
 			if p == n {
 				break
