@@ -1,5 +1,12 @@
 package decode
 
+import "unsafe"
+
+// offsetIn returns where part begins in text, of which it was cut.
+func offsetIn(text, part string) int64 {
+	return int64(uintptr(unsafe.Pointer(unsafe.StringData(part))) - uintptr(unsafe.Pointer(unsafe.StringData(text)))) //nolint:gosec // compared, never followed
+}
+
 // memberText returns the text of the value that stands in text, a JSON object,
 // under a path of keys: the first of its name, empty if there is none. text was
 // parsed before, so its syntax is good; keys with escapes are not found.
