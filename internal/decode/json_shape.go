@@ -52,6 +52,7 @@ func jsonShapes() []jsonShape {
 		osqueryShape(),
 		otlpShape(),
 		otlpWindowsShape(),
+		wazuhShape(),
 		kubeAuditShape(),
 		kubeAzureShape(),
 		kubeGoogleShape(),
@@ -353,7 +354,26 @@ func (w *jsonWorker) unwrap(b *Batch, e *model.Event, text string) error {
 	if strings.TrimSpace(text[end:]) != "" {
 		return errors.New("text behind the record inside")
 	}
-	return w.d.record(w, b, e)
+	host, before := e.Host, len(b.Events)
+	if err := w.d.record(w, b, e); err != nil {
+		return err
+	}
+	for i := before; i < len(b.Events); i++ {
+		if inside := &b.Events[i]; inside.Host == host && hostless(inside.Source.Product) {
+			inside.Host = ""
+		}
+	}
+	return nil
+}
+
+// hostless reports whether the acts of a product happen at a provider, so that a
+// host that handed its records on is not where they happened.
+func hostless(product string) bool {
+	switch product {
+	case "aws", "azure", "m365", "gcp", "google_workspace", "okta", "onelogin", "github", "bitbucket", "cisco_duo", "kubernetes":
+		return true
+	}
+	return false
 }
 
 // unwrapAt does unwrap for the object under a path of keys in the record itself.
