@@ -179,7 +179,7 @@ func (a *ruleAdviser) near(field string, windows bool) []string {
 	var out []string
 	for _, n := range nearNames(field, a.names) {
 		small := n[0] >= 'a' && n[0] <= 'z'
-		if len(out) < maxNearNames && !strings.Contains(n, ".") && !(windows && small) {
+		if len(out) < maxNearNames && !strings.Contains(n, ".") && (!windows || !small) {
 			out = append(out, n)
 		}
 	}
@@ -231,12 +231,11 @@ func adviseTag(tag string, all []string) (code, reason, fix string) {
 		return "", "", "" // a group, software, campaign, mitigation, data source or the like
 	}
 	now, known := knowledge.Tactic(word)
-	_, tactics := knowledge.FromTags([]string{tag})
 	switch {
 	case !known:
 		return "tag-unknown", fmt.Sprintf("ATT&CK v%s has no tactic %q", knowledge.AttackVersion, word), "see the list of tactics: catena rules coverage"
 	case strings.ReplaceAll(word, "_", "-") == "defense-evasion":
-		_, tactics = knowledge.FromTags(all)
+		_, tactics := knowledge.FromTags(all)
 		tactics = slices.DeleteFunc(tactics, func(t string) bool { return t != knowledge.Stealth && t != knowledge.DefenseImpairment })
 		return "tag-revoked", "ATT&CK v19 has no tactic defense-evasion any more", "write attack." + strings.Join(tactics, " and attack.")
 	case word != now.ShortName && word != strings.ToLower(now.ID):

@@ -81,7 +81,7 @@ func TestAdviceOnSurroundings(t *testing.T) {
 		{"attack.discovery, attack.t1033", "attack.defense-evasion, attack.t1685.001", "5:8 tag-revoked", "attack.defense-impairment"},
 		{"attack.discovery", "attack.lateral_movement", "5:8 tag-format", "attack.lateral-movement"},
 		{"attack.discovery", "attack.haste", "5:8 tag-unknown", ""},
-		{"category: process_creation, product: windows", "product: windows, service: powershell-clasic", "6:1 logsource-unknown", "powershell-classic"},
+		{"category: process_creation, product: windows", "product: windows, service: powershell-classics", "6:1 logsource-unknown", "powershell-classic"},
 		{"category: process_creation, product: windows", "product: qualys", "6:1 logsource-unknown", "mapping"},
 		{"category: process_creation, product: windows", "product: Windows, category: Process_Creation", "", ""},
 		{"Image|endswith", "image|endswith", "8:9 field-near", "Image"},
