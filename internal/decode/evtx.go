@@ -86,6 +86,7 @@ type evtxFramer struct {
 	offset int64  // of buf[0]
 	record int64  // records before buf[0]
 	held   int64  // records in buf
+	size   int    // of buf
 }
 
 func (f *evtxFramer) run() error {
@@ -102,6 +103,17 @@ func (f *evtxFramer) run() error {
 		}
 	}
 	for { // n bytes of the next block stand behind buf
+		if n == 0 && err == nil && cap(f.buf)-len(f.buf) < evtxChunkLen {
+			// Most files are small and end here: look before room is made for more.
+			var ahead [8]byte
+			if n, err = readFull(f.r, ahead[:]); n > 0 {
+				if ferr := f.flush(); ferr != nil {
+					return ferr
+				}
+				f.reserve()
+				copy(f.buf[:n], ahead[:n])
+			}
+		}
 		if err == nil {
 			var m int
 			m, err = readFull(f.r, f.buf[len(f.buf)+n:len(f.buf)+evtxChunkLen])
@@ -114,8 +126,14 @@ func (f *evtxFramer) run() error {
 		if ferr != nil {
 			return ferr
 		}
-		f.reserve()
-		n = copy(f.buf[len(f.buf):cap(f.buf)], rest)
+		n = 0
+		if len(rest) > 0 {
+			if f.buf == nil { // handed on; what is damaged so must not ask for much memory each time
+				f.size = 0
+				f.reserve()
+			}
+			n = copy(f.buf[:cap(f.buf)], rest)
+		}
 	}
 	if ferr := f.flush(); ferr != nil {
 		return ferr
@@ -126,19 +144,11 @@ func (f *evtxFramer) run() error {
 	return err
 }
 
-// reserve makes room for a block behind buf. Most files are small and memory must
-// be cleared, so it begins small, unless a whole Chunk went by already.
+// reserve begins a new buffer. Most files are small and memory must be cleared, so
+// the first holds a block, and each one more than that before.
 func (f *evtxFramer) reserve() {
-	if cap(f.buf)-len(f.buf) >= evtxChunkLen {
-		return
-	}
-	size := 2 * max(cap(f.buf), evtxChunkLen)
-	if f.record > 0 {
-		size = ChunkTarget
-	}
-	grown := make([]byte, len(f.buf), size)
-	copy(grown, f.buf)
-	f.buf = grown
+	f.size = min(max(4*f.size, evtxChunkLen), ChunkTarget)
+	f.buf = make([]byte, 0, f.size)
 }
 
 // skipHeader reads on to the first chunk; eight bytes of the file were read.
@@ -188,7 +198,7 @@ func (f *evtxFramer) block(block []byte) (rest []byte, err error) {
 	f.buf = f.buf[:len(f.buf)+len(block)] // where it stands already
 	f.held += int64(countRecords(block))
 	rest = whole[len(block):]
-	if len(rest) > 0 || len(f.buf)+evtxChunkLen > ChunkTarget {
+	if len(rest) > 0 {
 		return rest, f.flush()
 	}
 	return nil, nil
