@@ -26,6 +26,7 @@ var extractors = map[string]func(*model.Event){
 	"azure":   m365Entities,
 	"m365":    m365Entities,
 	"linux":   linuxEntities,
+	"macos":   linuxEntities,
 	"zeek":    zeekEntities,
 }
 

@@ -53,6 +53,9 @@ func jsonShapes() []jsonShape {
 		otlpShape(),
 		otlpWindowsShape(),
 		wazuhShape(),
+		macLogShape(),
+		eslogShape(),
+		elasticHitShape(),
 		kubeAuditShape(),
 		kubeAzureShape(),
 		kubeGoogleShape(),
@@ -72,6 +75,7 @@ func jsonShapes() []jsonShape {
 		githubShape(),
 		gitlabShape(),
 		crowdStrikeShape(),
+		ecsShape(), // any product's: last
 	}
 }
 
