@@ -14,14 +14,15 @@ import (
 // the number of kinds seen once, divided by all that was seen. As long as new
 // things are common, one more tells nothing.
 const (
-	imageStarts  = 300            // starts seen, one a program, host and hour
-	imageHours   = 4 * time.Hour  // history of the host that starts it
-	imageDay     = 24 * time.Hour // history of its platform, for what the system brings: people use it by day, timers by night
-	imageUnseen  = .01            // share of starts that are expected to be new
-	maxImages    = 1 << 16        // programs remembered
-	maxPlatforms = 32
-	maxImageHost = 1 << 14        // hosts remembered
-	imageMemory  = 48 * time.Hour // a host that was away longer learns anew
+	imageStarts   = 300            // starts seen, one a program, host and hour
+	imageHours    = 4 * time.Hour  // history of the host that starts it
+	imageDay      = 24 * time.Hour // history of its platform, for what the system brings: people use it by day, timers by night
+	imageUnseen   = .01            // share of starts that are expected to be new
+	maxImages     = 1 << 16        // programs remembered
+	maxImageNames = 1 << 12        // paths whose kind is remembered
+	maxPlatforms  = 32
+	maxImageHost  = 1 << 14        // hosts remembered
+	imageMemory   = 48 * time.Hour // a host that was away longer learns anew
 )
 
 // newImage finds a program that no host of the estate ran before.
@@ -29,6 +30,7 @@ type newImage struct {
 	def    Definition
 	images *table[imageSeen]
 	hosts  *table[hostSeen]
+	names  map[string]string  // the kinds of paths seen, since few paths start again and again
 	kinds  map[string]*census // by platform: servers that are few must not be judged by desktops that are many
 }
 
@@ -51,7 +53,7 @@ type hostSeen struct{ first, last time.Time }
 // NewNewImage finds a program, by its name and the kind of place it lies in, that no
 // host of the estate ran before, once enough of the estate is known.
 func NewNewImage() Detector {
-	return &newImage{images: newTable[imageSeen](maxImages), hosts: newTable[hostSeen](maxImageHost), kinds: map[string]*census{}, def: Definition{
+	return &newImage{images: newTable[imageSeen](maxImages), hosts: newTable[hostSeen](maxImageHost), names: map[string]string{}, kinds: map[string]*census{}, def: Definition{
 		Rule: model.RuleInfo{ID: "7e1d4b60-2a8e-4d0c-b6f5-3f0c9a1d2e13", Title: "Program that no host of the estate ran before", Level: model.Low, Source: "builtin"},
 		Tags: []string{"attack.execution", "attack.t1204.002"}}}
 }
@@ -83,12 +85,13 @@ func (n *newImage) Observe(o *model.Observation) []*model.Alert {
 		n.kinds[strings.Clone(platform)] = c
 	}
 	shrunk := n.images.shrunk
-	seen := n.images.at(platform+":"+imageKind(p.Name), o.Time)
+	kind := n.kind(p.Name)
+	seen := n.images.at(platform+":"+kind, o.Time)
 	if n.images.shrunk > shrunk { // some were forgotten: count what is left
 		n.recount()
 	}
 	learned := c.starts >= imageStarts && float64(c.once) <= imageUnseen*float64(c.starts) && o.Time.Sub(host.first) >= imageHours
-	if k := placeOf(strings.ToLower(p.Name)); (k == pathSystem || k == pathProgram) && o.Time.Sub(c.first) < imageDay {
+	if place, _, _ := strings.Cut(kind, ":"); (place == string(pathSystem) || place == string(pathProgram)) && o.Time.Sub(c.first) < imageDay {
 		learned = false
 	}
 	hour := o.Time.Unix() / 3600
@@ -108,6 +111,18 @@ func (n *newImage) Observe(o *model.Observation) []*model.Alert {
 		return nil
 	}
 	return []*model.Alert{alertOf(n.def, o)}
+}
+
+func (n *newImage) kind(path string) string {
+	if k, ok := n.names[path]; ok {
+		return k
+	}
+	if len(n.names) >= maxImageNames {
+		clear(n.names)
+	}
+	k := imageKind(path)
+	n.names[strings.Clone(path)] = k
+	return k
 }
 
 func (n *newImage) recount() {

@@ -99,7 +99,11 @@ func (s *silence) Observe(o *model.Observation) []*model.Alert {
 		s.watch(o.Host, markOf(o))
 	}
 	s.key = s.key[:0]
-	for _, part := range [...]string{o.Host, o.Format, o.Source.Product, o.Source.Service, o.Source.Category} {
+	service := o.Source.Service // a sensor with a service sends all its categories
+	if service == "" {
+		service = o.Source.Category
+	}
+	for _, part := range [...]string{o.Host, o.Format, o.Source.Product, service} {
 		s.key = append(append(s.key, part...), 0)
 	}
 	t := s.sources.seen(s.key, o.Time)

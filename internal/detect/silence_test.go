@@ -100,6 +100,18 @@ func TestSilenceOfTwo(t *testing.T) {
 	}
 }
 
+// A sensor is one source, whatever kinds of acts it tells of.
+func TestSilenceOfAllCategories(t *testing.T) {
+	const min = time.Minute
+	stream := joined(sensor("b", "sysmon", 0, 300*min, 20*time.Second), sensor("a", "sysmon", 0, 120*min, 20*time.Second))
+	for i, o := range stream {
+		o.Source.Category = []string{"process_creation", "dns_query", "network_connection"}[i%3]
+	}
+	if got := watchAll(NewSilence().(*silence), stream, alertOn("a", 119*min, model.High)); len(got) != 1 {
+		t.Errorf("%d alerts about one sensor", len(got))
+	}
+}
+
 // A tide counts what came in the bins that it remembers, however late.
 func TestTideLaw(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

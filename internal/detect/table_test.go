@@ -130,3 +130,25 @@ func TestWhence(t *testing.T) {
 		}
 	}
 }
+
+// What the detectors that see every act cost for each.
+func BenchmarkUnusual(b *testing.B) {
+	ds := []Detector{NewNewCountry(nil), NewNewNetwork(nil), NewNewImage(), NewNewCall(), NewTravel(nil), NewBeacon(), NewVolumeOut(), NewVolumeRead(), NewSilence()}
+	var stream []*model.Observation
+	for i := range 4096 {
+		host := fmt.Sprint("h", i%50)
+		o := start(i, 0, "windows", host, `C:\Windows\System32\svchost.exe`)
+		if i%3 == 0 {
+			o = reach(i, 0, host, `C:\Windows\System32\svchost.exe`, fmt.Sprintf("203.0.113.%d", i%100), 443)
+		}
+		stream = append(stream, o)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		o := stream[i%len(stream)]
+		o.Time = noon.Add(time.Duration(i) * 10 * time.Millisecond)
+		for _, d := range ds {
+			d.Observe(o)
+		}
+	}
+}
