@@ -90,7 +90,7 @@ func compare(ev *evidence, p *pack, l *loaded, events []*flatEvent) *comparison 
 }
 
 var (
-	details = regexp.MustCompile(`"[^"]*"|'[^']*'|\b\d+:\d+\b|expand %[^%]*%|selection key \S+`)
+	details = regexp.MustCompile(`"[^"]*"|'[^']*'|\b\d+:\d+\b|expand %.*%|selection key \S+`)
 	where   = regexp.MustCompile(`^(error evaluating search|failed to extract and build branch for)[^:]*: `)
 )
 
