@@ -132,6 +132,13 @@ func newAdviser(names *model.Names, mappings []*decode.Mapping) (*ruleAdviser, e
 	return a, nil
 }
 
+// Bounds of the advice on one rule: looking for places and for near names takes
+// time, and a rule may be written to take much.
+const (
+	maxWarnings   = 250
+	maxNearFields = 1000 // fields that are held against known ones
+)
+
 // advise returns all advice on a rule.
 func (a *ruleAdviser) advise(r *sigma.Rule) []Warning {
 	var out []Warning
@@ -139,6 +146,9 @@ func (a *ruleAdviser) advise(r *sigma.Rule) []Warning {
 		out = append(out, Warning{x.File, x.Line, x.Column, x.Where, x.Code, x.Problem, x.Fix})
 	}
 	add := func(key, text, code, reason, fix string) {
+		if len(out) >= maxWarnings {
+			return
+		}
 		line, column := r.Locate(key, text)
 		out = append(out, Warning{r.File, line, column, key, code, reason, fix})
 	}
@@ -162,7 +172,8 @@ func (a *ruleAdviser) advise(r *sigma.Rule) []Warning {
 	if r.Filter != nil {
 		where = "filter"
 	}
-	for _, f := range r.Reads() {
+	reads := r.Reads()
+	for _, f := range reads[:min(len(reads), maxNearFields)] {
 		if a.fields[f] {
 			continue
 		}

@@ -94,7 +94,10 @@ type Seen struct {
 const (
 	maxShapes     = 1 << 15 // combinations of log source, kind and fields
 	maxLogSources = 1 << 12
-	maxFitHits    = 1 << 20 // matches of rules that correlations count
+	maxFitHits    = 1 << 18 // matches of rules that correlations count
+	maxFieldNames = 1 << 19 // names of fields, over all log sources
+	maxKind       = 256     // bytes of a kind field that are told apart
+	maxFitFields  = 20      // missing fields that one rule names
 	maxNearNames  = 3
 	maxFitWants   = 20 // values named of one field
 )
@@ -171,6 +174,7 @@ type fitter struct {
 	total   shapes
 	events  int64
 	bytes   int64
+	named   int  // names of fields, over all log sources
 	dropped bool // matches beyond maxFitHits
 	merged  bool // shapes beyond maxShapes
 	sources bool // log sources beyond maxLogSources
@@ -188,6 +192,19 @@ func (f *fitter) scan(ctx context.Context, from *inputs) error {
 		if id := a.names.ID(name); id != model.Unnamed {
 			read[id] = true
 			f.ids[name] = id
+		}
+	}
+	wanted := map[string]bool{}
+	for _, r := range a.rules {
+		if c := r.Correlation; c != nil {
+			for _, name := range slices.Concat(c.GroupBy, c.Fields) {
+				wanted[name] = true
+			}
+			for _, alias := range c.Aliases {
+				for _, name := range alias.Field {
+					wanted[name] = true
+				}
+			}
 		}
 	}
 	produce := func(ctx context.Context, emit func(job) error) error {
@@ -209,7 +226,7 @@ func (f *fitter) scan(ctx context.Context, from *inputs) error {
 		a.progress(Progress{Phase: "reading", Input: c.input.Path, Inputs: len(begun), Bytes: f.bytes, Events: f.events})
 	}
 	err := inOrder(ctx, a.opt.Workers, produce, func() func(job) *fitChunk {
-		w := &fitWorker{worker: newWorker(sc), read: read}
+		w := &fitWorker{worker: newWorker(sc), read: read, wanted: wanted}
 		return w.look
 	}, collect)
 	if err != nil {
@@ -227,6 +244,7 @@ func (f *fitter) scan(ctx context.Context, from *inputs) error {
 type fitWorker struct {
 	worker
 	read   []bool
+	wanted map[string]bool // fields that correlations look at
 	fields []model.FieldID
 	key    []byte
 }
@@ -245,9 +263,20 @@ func (w *fitWorker) look(j job) *fitChunk {
 				continue
 			}
 			if fields == nil {
-				fields = w.worker.fields(ev)
+				fields = w.counted(ev)
 			}
 			out.hits = append(out.hits, fitHit{ev.Time, int32(r), ev.ID(), fields})
+		}
+	}
+	return out
+}
+
+// counted copies the values of ev that correlations look at, by name.
+func (w *fitWorker) counted(ev *model.Event) map[string][]string {
+	out := map[string][]string{}
+	for _, s := range ev.Slots {
+		if name := w.names.Name(s.Field); w.wanted[name] {
+			out[name] = append(out[name], w.intern(s.Text))
 		}
 	}
 	return out
@@ -274,7 +303,7 @@ func (w *fitWorker) count(s *shapes, ev *model.Event) {
 			w.fields = append(w.fields, id)
 		}
 		if k := slices.Index(kindFields[:], id); k >= 0 && !sh.known[k] {
-			sh.kind[k], sh.known[k] = ev.Slots[i].Text, true
+			sh.kind[k], sh.known[k] = ev.Slots[i].Text[:min(len(ev.Slots[i].Text), maxKind)], true
 		}
 	}
 	slices.Sort(w.fields)
@@ -325,7 +354,7 @@ func (f *fitter) add(c *shapes) {
 			t.order = append(t.order, src)
 		}
 		have.events += c.all[src].events
-		maps.Copy(have.has, c.all[src].has)
+		f.name(have, c.all[src])
 	}
 	var key []byte
 	for _, s := range c.list {
@@ -355,6 +384,23 @@ func (f *fitter) add(c *shapes) {
 		c.hits = c.hits[:room]
 	}
 	t.hits = append(t.hits, c.hits...)
+}
+
+// name adds names of fields to those of a log source, within bounds.
+func (f *fitter) name(to, from *fieldSet) {
+	var more []string
+	for id := range from.has {
+		if !to.has[id] {
+			more = append(more, f.a.names.Name(id))
+		}
+	}
+	slices.Sort(more) // ids depend on who was first
+	for _, name := range more {
+		if f.named < maxFieldNames {
+			f.named++
+			to.has[f.a.names.ID(name)] = true
+		}
+	}
 }
 
 // rest returns the shape of all events of a log source that have no shape of
@@ -463,6 +509,8 @@ type reach struct {
 	sources []model.LogSource
 	shapes  []*shape
 	events  int64
+	names   []string            // of the fields that events have, in order; nil until asked for
+	near    map[string][]string // by field: those called nearly the same
 }
 
 // bySource returns a function that finds what the evidence has for a log source
@@ -521,6 +569,10 @@ func (f *fitter) fit(out *RuleFit, i int, r *sigma.Rule, src *reach) {
 	}
 	if found {
 		out.Status = LacksFields
+		out.Fields = out.Fields[:min(len(out.Fields), maxFitFields)]
+		for i, l := range out.Fields {
+			out.Fields[i] = l[:min(len(l), maxFitFields)]
+		}
 		out.Near = f.near(out.Fields, src)
 		return
 	}
@@ -570,24 +622,25 @@ func (s *shape) has(field model.FieldID) bool {
 
 // near finds fields of a log source that are called nearly as one that is missing.
 func (f *fitter) near(missing [][]string, src *reach) []NearName {
-	names := map[string]bool{}
-	for _, s := range src.sources {
-		for id := range f.total.all[s].has {
-			if name := f.a.names.Name(id); name != "" {
-				names[name] = true
+	if src.near == nil {
+		names := map[string]bool{}
+		for _, s := range src.sources {
+			for id := range f.total.all[s].has {
+				names[f.a.names.Name(id)] = true
 			}
 		}
+		src.names, src.near = slices.Sorted(maps.Keys(names)), map[string][]string{}
 	}
-	have := slices.Sorted(maps.Keys(names))
 	var out []NearName
-	for _, l := range missing {
-		for _, field := range l {
-			if names[field] {
-				continue
-			}
-			if near := nearNames(field, have); len(near) > 0 {
-				out = append(out, NearName{field, near[:min(len(near), maxNearNames)]})
-			}
+	for _, field := range slices.Concat(missing...) {
+		near, ok := src.near[field]
+		if !ok {
+			near = nearNames(field, src.names)
+			near = near[:min(len(near), maxNearNames)]
+			src.near[field] = near
+		}
+		if _, there := slices.BinarySearch(src.names, field); len(near) > 0 && !there {
+			out = append(out, NearName{field, near})
 		}
 	}
 	return out
