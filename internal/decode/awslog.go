@@ -214,7 +214,7 @@ func (l *textLine) flow(start string) bool {
 	l.e.Recorded = time.Unix(int64(seconds), 0).UTC()
 	l.source(model.Network, "aws", "firewall", "vpcflow")
 	l.e.Code = l.b.Text(l.t.action)
-	if l.b.Text(model.FDstIp) != "" {
+	if l.b.Text(model.FDstIp) != "" && l.b.Text(l.t.blocked) != "true" {
 		l.e.Act = model.ActConnect
 	}
 	return true

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -193,8 +194,8 @@ func (l *textLine) leef() bool {
 func leefDelimiter(d string) string {
 	hex := strings.TrimPrefix(strings.TrimPrefix(d, "0"), "x")
 	if len(d) > 1 && (d[0] == 'x' || strings.HasPrefix(d, "0x")) {
-		if v, ok := hexNumber(hex); ok && v > 0 && v < 128 {
-			return string(rune(v)) //nolint:gosec // below 128
+		if v, err := strconv.ParseUint(hex, 16, 7); err == nil && v > 0 {
+			return string(rune(v))
 		}
 	}
 	if d == `\t` {

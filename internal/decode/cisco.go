@@ -37,7 +37,9 @@ func (l *textLine) cisco() bool {
 			l.when(st)
 		}
 		l.named("severity", severity)
-		l.set(model.FMessageLower, l.s[i:])
+		if !l.wrapped {
+			l.set(model.FMessageLower, l.s[i:])
+		}
 		message = strings.TrimSpace(message)
 		l.e.Code = mnemonic
 		switch facility {
@@ -258,7 +260,8 @@ func asaProtocol(m string) string {
 	return ""
 }
 
-// asaField returns the value of "name = value" up to the next " : ".
+// asaField returns the value of "name = value" or "name: value" up to the next " : "
+// or comma.
 func asaField(m, name string) string {
 	for _, lead := range [...]string{name + " = ", name + ": "} {
 		at := 0
@@ -270,6 +273,7 @@ func asaField(m, name string) string {
 			at += i
 			if at == 0 || m[at-1] == ' ' && !strings.HasSuffix(m[:at-1], " user") {
 				v, _, _ := strings.Cut(m[at+len(lead):], " : ")
+				v, _, _ = strings.Cut(v, ", ")
 				if lead[len(lead)-2] == ':' {
 					v, _, _ = strings.Cut(v, " ")
 				}

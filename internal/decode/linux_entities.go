@@ -139,7 +139,7 @@ func syslogEntities(e *model.Event) {
 	user, ruser := e.Text(model.FUserLower), e.Text(model.FRuser)
 	pid, program := e.Text(model.FPid), e.Text(model.FProgram)
 	session := ""
-	if pid != "" && program != "" {
+	if pid != "" && program != "" && e.Source.Service != "syslog" { // other daemons serve many with one process
 		session = strings.ToLower(strings.TrimSuffix(program, "-session")) + "[" + pid + "]"
 	}
 	switch e.Act {

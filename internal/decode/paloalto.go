@@ -34,15 +34,12 @@ func (l *textLine) paloAlto() bool {
 	if len(s) < 50 || s[6] != '/' {
 		return false
 	}
-	var col []string
-	csvFields([]byte(s), ',', func(v string) bool {
-		col = append(col, v)
-		return len(col) < 128
-	})
+	var store [64]string
+	col := csvText(store[:0], s, 128)
 	if len(col) < 10 {
 		return false
 	}
-	layout, ok := panColumns[col[3]]
+	layout, ok := l.pan[col[3]]
 	if !ok {
 		return false
 	}
@@ -63,91 +60,123 @@ func (l *textLine) paloAlto() bool {
 	l.named("serial", col[2])
 	l.named("type", typ)
 	l.named("subtype", subtype)
-	v := map[string]string{}
-	for i, name := range strings.Fields(layout) {
-		at := 7 + i
-		if at >= len(col) {
-			break
+	v := func(name string) string {
+		for i := range layout {
+			if layout[i].name == name && 7+i < len(col) {
+				return col[7+i]
+			}
 		}
-		value := col[at]
-		if ip, _, ok := strings.Cut(value, "("); ok && isAddress(ip) { // an address with its name in brackets
-			value = ip
+		return ""
+	}
+	for i := range layout[:min(len(layout), len(col)-7)] {
+		value := col[7+i]
+		if value == "" {
+			continue
 		}
-		v[name] = value
-		l.panField(name, value)
+		if j := strings.IndexByte(value, '('); j > 0 && isAddress(value[:j]) { // an address with its name in brackets
+			value = value[:j]
+			col[7+i] = value
+		}
+		l.panField(&layout[i], value)
 	}
 	switch typ {
 	case "TRAFFIC", "THREAT":
 		l.panFlow(v)
 	case "GLOBALPROTECT":
-		l.set(model.FSrcIp, v["public_ip"])
-		switch event := v["eventid"]; {
-		case v["status"] == "failure" && (strings.Contains(event, "login") || strings.Contains(event, "auth")):
+		l.set(model.FSrcIp, v("public_ip"))
+		switch event := v("eventid"); {
+		case v("status") == "failure" && (strings.Contains(event, "login") || strings.Contains(event, "auth")):
 			l.e.Act = model.ActLogonFailed
-		case v["status"] == "success" && (event == "gateway-connected" || event == "gateway-auth" || event == "portal-auth"):
+		case v("status") == "success" && (event == "gateway-connected" || event == "gateway-auth" || event == "portal-auth"):
 			l.e.Act = model.ActLogon
 		case event == "gateway-logout":
 			l.e.Act = model.ActLogoff
 		}
 	case "SYSTEM":
-		if m := v["opaque"]; strings.Contains(v["eventid"], "auth") || strings.Contains(m, "authenticat") || strings.Contains(m, "logged in") {
+		if m := v("opaque"); strings.Contains(v("eventid"), "auth") || strings.Contains(m, "authenticat") || strings.Contains(m, "logged in") {
 			l.signIn(m)
 		}
 	case "CONFIG":
-		l.set(model.FUserLower, v["admin"])
-		l.set(model.FRemoteIp, v["host"])
-		l.set(model.FCommandLine, strings.TrimSpace(v["cmd"]+" "+v["path"]))
+		l.set(model.FUserLower, v("admin"))
+		l.set(model.FRemoteIp, v("host"))
+		l.set(model.FCommandLine, strings.TrimSpace(v("cmd")+" "+v("path")))
 		l.e.Act = model.ActConfigChange
 	case "USERID":
-		l.set(model.FSrcIp, v["ip"])
+		l.set(model.FSrcIp, v("ip"))
 	}
 	return true
 }
 
-// panField adds one column under the name that rules know.
-func (l *textLine) panField(name, value string) {
-	if value == "" {
-		return
-	}
-	switch name {
-	case "src":
-		l.set(model.FSrcIp, value)
-	case "dst":
-		l.set(model.FDstIp, value)
-	case "sport":
-		l.num(model.FSrcPort, value)
-	case "dport":
-		l.num(model.FDstPort, value)
-	case "srcuser", "user":
-		l.set(model.FUserLower, value)
-	case "from":
-		l.set(l.t.inZone, value)
-	case "to":
-		l.set(l.t.outZone, value)
-	case "proto":
-		l.set(l.t.proto, value)
-	case "opaque":
+// panField adds one column.
+func (l *textLine) panField(c *column, value string) {
+	switch c.id {
+	case model.FMessageLower:
 		if !l.wrapped {
-			l.set(model.FMessageLower, value)
+			l.set(c.id, value)
 		}
+	case model.Unnamed:
+		l.named(c.name, value)
 	default:
-		l.named(name, value)
+		l.num(c.id, value)
 	}
 }
 
+// newPanLayouts looks the columns up, under the names that rules know.
+func newPanLayouts(names *model.Names) map[string][]column {
+	alias := map[string]string{"src": "src_ip", "dst": "dst_ip", "sport": "src_port", "dport": "dst_port", "srcuser": "user", "from": "src_zone", "to": "dst_zone",
+		"proto": "protocol", "opaque": "message"}
+	out := make(map[string][]column, len(panColumns))
+	for typ, layout := range panColumns {
+		for name := range strings.FieldsSeq(layout) {
+			known := name
+			if a := alias[name]; a != "" {
+				known = a
+			}
+			out[typ] = append(out[typ], column{name, names.ID(known)})
+		}
+	}
+	return out
+}
+
+// csvText appends the fields of a line to col, at most limit of them. Fields without
+// quotes are parts of s.
+func csvText(col []string, s string, limit int) []string {
+	for len(col) < limit {
+		if strings.HasPrefix(s, `"`) {
+			csvFields([]byte(s), ',', func(v string) bool {
+				col = append(col, v)
+				return false
+			})
+			_, rest := csvQuoted([]byte(s))
+			i := len(s) - len(rest)
+			if j := strings.IndexByte(s[i:], ','); j >= 0 {
+				s = s[i+j+1:]
+				continue
+			}
+			return col
+		}
+		i := strings.IndexByte(s, ',')
+		if i < 0 {
+			return append(col, s)
+		}
+		col, s = append(col, s[:i]), s[i+1:]
+	}
+	return col
+}
+
 // panFlow finishes a line of traffic or threat.
-func (l *textLine) panFlow(v map[string]string) {
+func (l *textLine) panFlow(v func(string) string) {
 	l.e.Act = model.ActConnect
-	if v["action"] == "drop" || blocks(v["action"]) {
+	if v("action") == "drop" || blocks(v("action")) {
 		l.b.Slot(l.t.blocked, model.Bool, "true")
 	}
-	if v["misc"] != "" && strings.Contains(l.e.Code, "url") {
+	if v("misc") != "" && strings.Contains(l.e.Code, "url") {
 		l.e.Source.Category = "proxy"
-		uri := strings.Trim(v["misc"], `"`)
+		uri := strings.Trim(v("misc"), `"`)
 		if !strings.Contains(uri, "://") {
 			uri = "http://" + uri
 		}
-		l.set(model.FCIp, v["src"])
+		l.set(model.FCIp, v("src"))
 		l.address(uri)
 	}
 }

@@ -23,16 +23,33 @@ var (
 		"authentication failed", "authentication failure", "authentication_failed", "failed authentication", "failed to authenticate", "authenticator failed",
 		"authentication unsuccessful", "auth failed", "auth-failure", "auth-error", "auth_failed", "authfailed", "unsuccessful 1fa", "invalid authentication", "authentication is required but",
 		"incorrect username", "incorrect password", "incorrect user name", "invalid username", "invalid password", "invalid credentials", "invalid user credentials", "wrong password", "bad password",
-		"password is incorrect", "password mismatch", "incorrect authentication data", "failed password", "validate user credentials", "access denied for user", "no such user",
+		"password is incorrect", "password mismatch", "incorrect authentication data", "failed password", "failed to validate user", "access denied for user", "no such user",
 		"challengeresponsefailed", "invalidaccountid", "invalidpassword", "unable to authenticate", "invalid admin token", "invalid token provided", "nt_status_wrong_password", "nt_status_no_such_user", "nt_status_logon_failure", "nt_status_account_locked_out",
 		"was not found in ldap", "could not retrieve user",
 	}
 	grants = []string{
-		"login successful", "login success", "successful login", "successfully logged in", "logged in", "logged on", "ok login", "login: user=", "login succeeded", "login accepted",
-		"authentication succeeded", "authentication successful", "authenticated successfully", "successfully authenticated", "accepted password", "accepted publickey", "sasl_username=",
-		"user.login success", "nt_status_ok",
+		"login successful", "login success", "successful login", "logged in", "logged on", "ok login", "login: user=", "login succeeded", "login accepted",
+		"authentication succeeded", "authentication success", "logon success", "authentication successful", "authenticated successfully", "successfully authenticated", "accepted password", "accepted publickey", "sasl_username=",
+		"nt_status_ok",
 	}
 )
+
+// refusalStems and grantStems are what every refusal and every grant holds one of: most
+// messages hold none.
+var (
+	refusalStems = [...]string{"fail", "denied", "invalid", "incorrect", "wrong", "bad password", "unsuccessful", "mismatch", "no such", "not found", "auth-error", "login_error",
+		"unable", "could not", "nt_status", "required"}
+	grantStems = [...]string{"succe", "logged", "accepted", "ok login", "login: user=", "sasl_username", "nt_status_ok"}
+)
+
+func containsAny(text string, list []string) bool {
+	for _, p := range list {
+		if strings.Contains(text, p) {
+			return true
+		}
+	}
+	return false
+}
 
 // signInText says whether a text in lower case tells of a log-on that was refused
 // or granted. "Authentication request for bob has been denied" has both apart.
@@ -41,9 +58,11 @@ func signInText(text string) (refused, granted bool) {
 		!strings.Contains(text, "user") && !strings.Contains(text, "nt_status_") && !strings.Contains(text, "account") {
 		return false, false
 	}
-	for _, p := range refusals {
-		if strings.Contains(text, p) {
-			return true, false
+	if containsAny(text, refusalStems[:]) {
+		for _, p := range refusals {
+			if strings.Contains(text, p) {
+				return true, false
+			}
 		}
 	}
 	if strings.Contains(text, "authentication request") || strings.Contains(text, "authentication attempt") {
@@ -53,6 +72,9 @@ func signInText(text string) (refused, granted bool) {
 		case strings.Contains(text, "succeeded"):
 			return false, true
 		}
+	}
+	if !containsAny(text, grantStems[:]) {
+		return false, false
 	}
 	for _, p := range grants {
 		if i := strings.Index(text, p); i >= 0 && !strings.HasSuffix(text[:i], "not ") && !strings.HasSuffix(text[:i], "un") {

@@ -63,6 +63,7 @@ type lineFormat struct {
 // To add one, write its file and add its line.
 func lineFormats() []lineFormat {
 	return []lineFormat{
+		{"container", (*textLine).container},
 		{"access-log", (*textLine).accessLog},
 		{"cef", (*textLine).cef},
 		{"leef", (*textLine).leef},
@@ -87,7 +88,6 @@ func lineFormats() []lineFormat {
 		{"dhcp", (*textLine).dhcp},
 		{"openvpn", (*textLine).openVPN},
 		{"logfmt", (*textLine).logfmt},
-		{"container", (*textLine).container},
 	}
 }
 
@@ -99,10 +99,11 @@ type lineReader struct {
 	t       *textFields
 	audit   *auditFields
 	formats []lineFormat
+	pan     map[string][]column // columns of PAN-OS by type
 }
 
 func newLineReader(o Options) *lineReader {
-	d := &lineReader{o: o, zone: o.Zone, f: newSyslogFields(o.Names), t: newTextFields(o.Names), audit: newAuditFields(o.Names), formats: lineFormats()}
+	d := &lineReader{o: o, zone: o.Zone, f: newSyslogFields(o.Names), t: newTextFields(o.Names), audit: newAuditFields(o.Names), formats: lineFormats(), pan: newPanLayouts(o.Names)}
 	if d.zone == nil {
 		d.zone = time.UTC
 	}
@@ -158,6 +159,8 @@ func (d *lineReader) decode(c Chunk, b *Batch) {
 	var (
 		first, whole   string // the open record: its first line, and all of it
 		offset, record int64
+		e              model.Event // made once, not for every line
+		l              textLine
 	)
 	flush := func() {
 		if first == "" {
@@ -165,8 +168,8 @@ func (d *lineReader) decode(c Chunk, b *Batch) {
 		}
 		b.Records++
 		at := offset - c.Offset
-		e := model.Event{Ref: model.Ref{Input: c.Input, Record: record, Offset: offset}, Raw: c.Data[at : at+int64(len(whole)) : at+int64(len(whole))]}
-		l := textLine{lineReader: d, b: b, e: &e, s: first, whole: whole, years: &y}
+		e = model.Event{Ref: model.Ref{Input: c.Input, Record: record, Offset: offset}, Raw: c.Data[at : at+int64(len(whole)) : at+int64(len(whole))]}
+		l = textLine{lineReader: d, b: b, e: &e, s: first, whole: whole, years: &y}
 		if cause := l.read(); cause != "" {
 			b.Drop()
 			b.Fail(offset, record, cause)
@@ -244,7 +247,12 @@ func (l *textLine) formatted() bool {
 		f := &l.formats[i]
 		if f.read(l) {
 			if !l.e.Recorded.IsZero() || !l.e.Sensed.IsZero() {
-				l.e.Format = f.name
+				if l.e.Format == before.Format { // else that of a line within the line
+					l.e.Format = f.name
+				}
+				if l.e.Act == model.ActConnect && l.b.Text(l.t.blocked) == "true" {
+					l.e.Act = model.ActNone // nothing came through: the rules see it, memory has no flow to keep
+				}
 				return true
 			}
 		}
@@ -283,7 +291,8 @@ func (l *textLine) syslog(h *syslogHeader) string {
 	}
 	switch { // tags that are part of the message
 	case h.program == "CEF", h.program == "LEEF", strings.HasPrefix(h.program, "%"):
-		h.program, h.message = "", h.program+":"+h.message
+		tag := strings.LastIndex(l.s[:len(l.s)-len(h.message)], h.program)
+		h.program, h.message = "", l.s[tag:]
 	}
 	if len(l.whole) > len(l.s) { // the message goes on
 		h.message += l.whole[len(l.s):]

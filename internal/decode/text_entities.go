@@ -55,8 +55,9 @@ func onlySees(category string) bool {
 
 // textEntities fills the entities of an event of a line of text from the fields that
 // all those lines share. A device's own host is the sensor of what it saw pass, and
-// the subject of what was done to it. Accounts of devices that see others belong
-// to no machine that the line names, so that they stay bare.
+// the subject of what was done to it. Accounts that a device sees others
+// use belong to no machine that the line names, so that they stay bare; those that
+// configure it are its own.
 func textEntities(e *model.Event) {
 	l := &entityList{host: e.Host, list: make([]model.Entity, 0, 8)}
 	if e.Source.Category == "dhcp" { // a lease: the machine of that name has that address from now on
@@ -74,7 +75,7 @@ func textEntities(e *model.Event) {
 	} else {
 		l.add(model.Entity{Type: model.Host, Value: e.Host, Role: model.Subject})
 	}
-	if sees {
+	if sees && e.Act != model.ActConfigChange && e.Act != model.ActAccountChange {
 		l.host = ""
 	}
 	user, by := firstField(e, model.FUserLower, model.FCsUsername), e.Text(model.FRuser)
