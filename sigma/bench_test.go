@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A slotted event is one whose field names are resolved, as an engine has them.
@@ -128,6 +129,68 @@ func BenchmarkMatchCampaign(b *testing.B) {
 	}
 	b.Run("sysmon", func(b *testing.B) { benchMatch(b, set, all) })
 	b.Run("process", func(b *testing.B) { benchMatch(b, set, process) })
+}
+
+// BenchmarkRules matches a campaign with a tenth of the public rules and with all
+// of them, by turns, and says what ten times the rules cost. Events come as from a
+// decoder: in batches, their texts just written.
+func BenchmarkRules(b *testing.B) {
+	events, sources := campaignEvents(b)
+	_, rules, _ := parseAll(b, dataDir(b, "sigma_rules"))
+	all, _ := Compile(rules)
+	var some []*Rule
+	for i := 0; i < len(rules); i += 10 {
+		some = append(some, rules[i])
+	}
+	tenth, _ := Compile(some)
+	type side struct {
+		set    *Set
+		events []slotted
+		m      *Matcher
+		took   time.Duration
+	}
+	sides := []*side{{set: tenth}, {set: all}}
+	for _, s := range sides {
+		s.m = s.set.NewMatcher()
+		for i, e := range events {
+			s.events = append(s.events, resolve(s.set, sources[i], e))
+		}
+	}
+	const batch = 64
+	n, at := 0, 0
+	var texts [batch][]string
+	b.ReportAllocs()
+	for b.Loop() {
+		if at+batch > len(events) {
+			at = 0
+		}
+		var arena strings.Builder
+		arena.Grow(1 << 18)
+		for i := range batch {
+			texts[i] = texts[i][:0]
+			for _, f := range events[at+i] {
+				start := arena.Len()
+				arena.WriteString(f.Text)
+				texts[i] = append(texts[i], arena.String()[start:])
+			}
+		}
+		for _, s := range sides {
+			begin := time.Now()
+			for i, e := range s.events[at : at+batch] {
+				s.m.Reset()
+				for k, f := range e.fields {
+					s.m.Add(e.slots[k], f.Kind, texts[i][k])
+				}
+				s.m.Match(e.src)
+			}
+			s.took += time.Since(begin)
+		}
+		n, at = n+batch, at+batch
+	}
+	for _, s := range sides {
+		b.ReportMetric(float64(s.took.Nanoseconds())/float64(n), fmt.Sprintf("ns/event:%d-rules", len(s.set.Rules())))
+	}
+	b.ReportMetric(float64(sides[1].took)/float64(sides[0].took), "ratio")
 }
 
 func BenchmarkParse(b *testing.B) {

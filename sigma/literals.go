@@ -14,7 +14,8 @@ type literal struct {
 	shape shape // where it must stand: shapeExact, shapePrefix, shapeSuffix or shapeContains
 }
 
-// literals finds out which of a field's literals stand in a text.
+// literals finds out which of a field's literals stand in a text, whatever the case
+// of its ASCII letters.
 //
 // Each is known by a gram, a few bytes in a row. Those that must stand at an end
 // are looked up by the gram there. Of the others, several grams one byte apart are
@@ -45,9 +46,9 @@ type grams struct {
 
 // An anchor is a gram of a literal.
 type anchor struct {
-	gram uint64
-	lit  int32 // place in literals.all
-	at   int32 // of the gram in the literal
+	gram uint64 // with anyCase
+	lit  int32  // place in literals.all
+	at   int32  // of the gram in the literal
 }
 
 const (
@@ -100,20 +101,15 @@ func newLiterals(lits []literal) *literals {
 		step := x.shortest(some) - size + 1
 		x.inner = x.known(x.inner, some, size, step, func(text string) int { return common.rarest(text, size, step) })
 	}
-	size := innerGram
 	if len(some) <= few {
-		size = shortGram
+		inside(some, shortGram)
+		return &x
 	}
 	medium, rest := x.split(some)
-	together := 1 / float64(x.shortest(some)-size+1) // places looked at for each byte of a text
-	apart := 1.0/(long-longGram+1) + 1/float64(x.shortest(medium)-size+1)
-	switch {
-	case len(medium) == 0:
-		inside(rest, longGram)
-	case len(rest) == 0 || together <= apart:
-		inside(some, size)
-	default:
-		inside(medium, size)
+	if len(medium) > 0 {
+		inside(medium, innerGram)
+	}
+	if len(rest) > 0 {
 		inside(rest, longGram)
 	}
 	return &x
@@ -153,7 +149,7 @@ func (x *literals) known(all []grams, some []int32, size, step int, where func(t
 		for at := first; at < first+step; at++ {
 			var word [8]byte
 			copy(word[:], text[at:at+size])
-			g.anchor = append(g.anchor, anchor{binary.LittleEndian.Uint64(word[:]), i, int32(at)})
+			g.anchor = append(g.anchor, anchor{(binary.LittleEndian.Uint64(word[:]) | anyCase) & g.mask, i, int32(at)})
 		}
 	}
 	room := bits.Len(uint(len(g.anchor)))
@@ -179,6 +175,9 @@ func (g *grams) bit(gram uint64) uint64 { return hashGram(gram) >> g.shift }
 
 // hashGram spreads a gram over all bits, the upper ones best (Fibonacci hashing).
 func hashGram(gram uint64) uint64 { return gram * 0x9e3779b97f4a7c15 }
+
+// anyCase makes letters of either case one, and some other characters, too.
+const anyCase = 0x2020202020202020
 
 // gramCounts says how often grams of shortGram bytes stand in literals, by hash.
 // What rules name often stands in texts often, too.
@@ -229,7 +228,8 @@ func (c gramCounts) rarest(text string, size, step int) int {
 func (x *literals) anchored() bool { return x.empty != nil || x.head != nil || x.tail != nil }
 
 // search adds to out the predicates whose literals stand in the first n bytes of
-// text, which must be folded and padded. Those that seen has already are left out.
+// text, which must be padded, and folded unless it is ASCII. Those that seen has
+// already are left out.
 func (x *literals) search(text []byte, n int, seen *stamps, out []int32) []int32 {
 	return x.inside(text, n, seen, x.atEnds(text, n, seen, out))
 }
@@ -258,7 +258,7 @@ func (x *literals) inside(text []byte, n int, seen *stamps, out []int32) []int32
 		g := &x.inner[i]
 		mask, filter, shift := g.mask, g.filter, g.shift&63
 		for at := 0; at+g.size <= n; at += g.step {
-			gram := binary.LittleEndian.Uint64(text[at:]) & mask
+			gram := (binary.LittleEndian.Uint64(text[at:]) | anyCase) & mask
 			bit := hashGram(gram) >> shift
 			if filter[bit/64]&(1<<(bit%64)) != 0 {
 				out = x.at(g, text, n, at, seen, out)
@@ -270,7 +270,7 @@ func (x *literals) inside(text []byte, n int, seen *stamps, out []int32) []int32
 
 // at adds the predicates whose literals stand in the text with a gram at place.
 func (x *literals) at(g *grams, text []byte, n, place int, seen *stamps, out []int32) []int32 {
-	gram := binary.LittleEndian.Uint64(text[place:]) & g.mask
+	gram := (binary.LittleEndian.Uint64(text[place:]) | anyCase) & g.mask
 	bit := g.bit(gram)
 	if g.filter[bit/64]&(1<<(bit%64)) == 0 {
 		return out
@@ -283,13 +283,24 @@ func (x *literals) at(g *grams, text []byte, n, place int, seen *stamps, out []i
 		l := &x.all[a.lit]
 		start := place - int(a.at)
 		end := start + len(l.text)
-		if start < 0 || end > n || l.shape == shapeExact && end-start != n || seen.has(l.pred) || string(text[start:end]) != l.text {
+		if start < 0 || end > n || l.shape == shapeExact && end-start != n || seen.has(l.pred) || !isFoldOf(text[start:end], l.text) {
 			continue
 		}
 		seen.set(l.pred)
 		out = append(out, l.pred)
 	}
 	return out
+}
+
+// isFoldOf reports whether text is the folded one, of the same length, but for the
+// case of ASCII letters.
+func isFoldOf(text []byte, folded string) bool {
+	for i, c := range text {
+		if lowerASCII(c) != folded[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // stamps is a set of predicates that is emptied at once.

@@ -250,28 +250,34 @@ func (m *Matcher) search(p *plan, f *fieldPlan, st *planState, text string, out 
 	return out
 }
 
-// joined is the text of all values that are not null, folded, each with a byte
-// after it that no literal has. Keywords are looked for in all of it at once.
+// joined is the text of all values that are not null, each with a separator after
+// it. Keywords are looked for in all of it at once.
 type joined struct {
 	made  bool
-	text  []byte
-	n     int // bytes before the padding
+	text  []byte // folded if it is not ASCII
+	n     int    // bytes before the padding
 	ascii bool
-	ends  []int // of the values
 }
 
+// separator ends a value. Keywords that have it are not looked for.
+const separator = 0
+
 func (j *joined) make(values []value) {
-	j.made, j.ascii = true, true
-	j.text, j.ends = j.text[:0], j.ends[:0]
+	j.made = true
+	j.text = j.text[:0]
 	for i := range values {
-		if values[i].kind == Null {
-			continue
+		if v := &values[i]; v.kind != Null {
+			j.text = append(append(j.text, v.text...), separator)
 		}
-		var ascii bool
-		j.text, ascii = appendFold(j.text, values[i].text)
-		j.ascii = j.ascii && ascii
-		j.ends = append(j.ends, len(j.text))
-		j.text = append(j.text, star)
+	}
+	if j.ascii = isASCII(j.text); !j.ascii {
+		j.text = j.text[:0]
+		for i := range values {
+			if v := &values[i]; v.kind != Null {
+				j.text, _ = appendFold(j.text, v.text)
+				j.text = append(j.text, separator)
+			}
+		}
 	}
 	j.n = len(j.text)
 	j.text = append(j.text, gramPadding...)
@@ -283,7 +289,7 @@ func (m *Matcher) lookAll(f *fieldPlan, st *planState) {
 	if !j.made {
 		j.make(m.values)
 	}
-	if len(j.ends) == 0 {
+	if j.n == 0 {
 		return
 	}
 	st.fire(f.some)
@@ -294,11 +300,15 @@ func (m *Matcher) lookAll(f *fieldPlan, st *planState) {
 			continue
 		}
 		m.found = x.inside(j.text, j.n, &st.seen, m.found)
-		if x.anchored() {
-			start := 0
-			for _, end := range j.ends {
-				m.found = x.atEnds(j.text[start:], end-start, &st.seen, m.found)
-				start = end + 1
+		if !x.anchored() {
+			continue
+		}
+		for i := range m.values { // few rules have a keyword that must be at an end
+			if v := &m.values[i]; v.kind != Null {
+				m.buf, _ = appendFold(m.buf[:0], v.text)
+				n := len(m.buf)
+				m.buf = append(m.buf, gramPadding...)
+				m.found = x.atEnds(m.buf, n, &st.seen, m.found)
 			}
 		}
 	}

@@ -67,3 +67,34 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d bytes remembered", bytes)
 	}
 }
+
+// Keywords are looked for in all values together, and never found across two.
+func TestKeywordsStayInOneValue(t *testing.T) {
+	var rules []*Rule
+	for _, words := range []string{`'ab'`, `"a\0b"`, `"\0"`, `'|re': 'a.?b'`, `'|startswith': 'B'`, `'|endswith': 'É'`} {
+		item := "[" + words + "]"
+		if strings.Contains(words, ": ") {
+			item = "{" + words + "}"
+		}
+		rs, err := Parse("f.yml", []byte(head+"detection: {s: "+item+", condition: s}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules = append(rules, rs...)
+	}
+	set, err := Compile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := set.NewMatcher()
+	src := LogSource{Category: "c"}
+	for _, event := range [][]Field{
+		nil, {{"F", Null, ""}}, {{"F", String, ""}}, {{"F", String, "xa"}, {"G", String, "by"}}, {{"F", String, "xAB"}},
+		{{"F", String, "a\x00b"}}, {{"F", String, "\x00"}}, {{"F", String, "é"}, {"G", String, "Ab"}}, {{"F", String, "aé"}, {"G", String, "b"}}, {{"X", String, "long enough"}, {"Y", String, "é and more"}},
+	} {
+		load(m, event)
+		if got, want := m.Match(src), set.matchSlow(src, event); !slices.Equal(got, want) {
+			t.Errorf("%q: rules %v, want %v", event, got, want)
+		}
+	}
+}

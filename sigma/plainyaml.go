@@ -109,10 +109,11 @@ func (p *plainYAML) mapping(column, depth int) (*yaml.Node, bool) {
 		if p.dash(l) {
 			return nil, false
 		}
-		key, after, ok := p.key(l)
+		text, style, after, ok := p.key(l)
 		if !ok {
 			return nil, false
 		}
+		key := p.tag(p.node(yaml.ScalarNode, "", text, l, l.start), style)
 		value, ok := p.value(l, after, column, depth)
 		if !ok {
 			return nil, false
@@ -140,7 +141,7 @@ func (p *plainYAML) value(l *plainLine, at, column, depth int) (*yaml.Node, bool
 	}
 	next := &p.lines[p.at]
 	if next.indent > column || next.indent == column && p.dash(next) {
-		if _, _, ok := p.key(next); !ok && !p.dash(next) {
+		if _, _, _, ok := p.key(next); !ok && !p.dash(next) {
 			return nil, false // a scalar below its key
 		}
 		return p.block(next.indent, depth+1)
@@ -160,17 +161,17 @@ func (p *plainYAML) sequence(column, depth int) (*yaml.Node, bool) {
 		if at == l.end {
 			return nil, false
 		}
-		var entry *yaml.Node
-		ok := true
 		below := *l // what stands after the dash, as a line of its own
 		below.indent, below.start = column+at-l.start, at
-		switch _, _, isKey := p.key(&below); {
-		case p.dash(&below):
+		if p.dash(&below) {
 			return nil, false
-		case isKey:
+		}
+		var entry *yaml.Node
+		var ok bool
+		if _, _, _, isKey := p.key(&below); isKey {
 			*l = below
 			entry, ok = p.mapping(below.indent, depth+1)
-		default:
+		} else {
 			p.at++
 			entry, ok = p.scalar(l, at)
 		}
@@ -183,42 +184,32 @@ func (p *plainYAML) sequence(column, depth int) (*yaml.Node, bool) {
 }
 
 // key reads the key that a line begins with, and says where its colon ends.
-func (p *plainYAML) key(l *plainLine) (*yaml.Node, int, bool) {
-	const longest = 512 // the library has a limit, and it is above
-	end := l.end
-	style := yaml.Style(0)
-	var text string
+func (p *plainYAML) key(l *plainLine) (text string, style yaml.Style, after int, ok bool) {
 	if c := p.text[l.start]; c == '\'' || c == '"' {
-		var ok bool
-		if text, style, end, ok = p.quoted(l.start, l.end); !ok {
-			return nil, 0, false
-		}
-		if end >= l.end || p.text[end] != ':' || end+1 < l.end && p.text[end+1] != ' ' {
-			return nil, 0, false
+		text, style, after, ok = p.quoted(l.start, l.end)
+		if !ok || after >= l.end || p.text[after] != ':' || after+1 < l.end && p.text[after+1] != ' ' {
+			return "", 0, 0, false
 		}
 	} else {
 		if !plainStart(p.text[l.start:l.end]) {
-			return nil, 0, false
+			return "", 0, 0, false
 		}
-		for end = l.start; end < l.end; end++ {
-			c := p.text[end]
-			if c == ':' && (end+1 == l.end || p.text[end+1] == ' ') {
+		for after = l.start; after < l.end; after++ {
+			c := p.text[after]
+			if c == ':' && (after+1 == l.end || p.text[after+1] == ' ') {
 				break
 			}
-			if c == '#' && p.text[end-1] == ' ' {
-				return nil, 0, false
+			if c == '#' && p.text[after-1] == ' ' {
+				return "", 0, 0, false
 			}
 		}
-		if end == l.end {
-			return nil, 0, false
+		if after == l.end {
+			return "", 0, 0, false
 		}
-		text = strings.TrimRight(p.text[l.start:end], " ")
+		text = strings.TrimRight(p.text[l.start:after], " ")
 	}
-	if len(text) > longest {
-		return nil, 0, false
-	}
-	n := p.node(yaml.ScalarNode, "", text, l, l.start)
-	return p.tag(n, style), end + 1, true
+	const longest = 512 // bytes; the library's limit is above
+	return text, style, after + 1, len(text) <= longest
 }
 
 // scalar reads a scalar that ends with its line.
@@ -351,11 +342,18 @@ func plainStart(s string) bool {
 func (p *plainYAML) tag(n *yaml.Node, style yaml.Style) *yaml.Node {
 	n.Style = style
 	n.Tag = "!!str"
-	if style == 0 {
+	if style == 0 && mayBeTyped(n.Value) {
 		n.Tag = ""
 		n.Tag = n.ShortTag()
 	}
 	return n
+}
+
+// mayBeTyped reports whether a plain scalar that begins so could be a number, a
+// time, a boolean (yes, no, on, off, true, false) or null. Most are none of these,
+// and need not be asked about.
+func mayBeTyped(text string) bool {
+	return strings.IndexByte("0123456789+-.ytfnoYTFNO", text[0]) >= 0
 }
 
 func (p *plainYAML) node(kind yaml.Kind, tag, value string, l *plainLine, at int) *yaml.Node {

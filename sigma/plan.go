@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // A plan tests an event against all rules of one log source together.
@@ -76,8 +77,8 @@ type planner struct {
 	plan
 	slot    func(field string) int32
 	predID  map[predKey]int32
-	nodeID  map[*expr]int32
-	fieldID map[int32]int // by slot: the place in known
+	nodeID  map[*expr]int32 // of selections
+	fieldID map[int32]int   // by slot: the place in known
 	known   []knownField
 }
 
@@ -112,8 +113,10 @@ func (b *planner) add(index int, root *expr) {
 }
 
 func (b *planner) node(e *expr) int32 {
-	if id, ok := b.nodeID[e]; ok {
-		return id
+	if e.name != "" {
+		if id, ok := b.nodeID[e]; ok {
+			return id
+		}
 	}
 	n := node{op: e.op, n: int32(e.n)}
 	if e.op == exprTest {
@@ -127,9 +130,7 @@ func (b *planner) node(e *expr) int32 {
 		}
 	} else {
 		if len(e.kids) == 1 && (e.op == exprAnd || e.op == exprOr) {
-			id := b.node(e.kids[0])
-			b.nodeID[e] = id
-			return id
+			return b.note(e, b.node(e.kids[0]))
 		}
 		for _, k := range e.kids {
 			id := b.node(k)
@@ -141,7 +142,14 @@ func (b *planner) node(e *expr) int32 {
 	}
 	id := int32(len(b.nodes))
 	b.nodes = append(b.nodes, n)
-	b.nodeID[e] = id
+	return b.note(e, id)
+}
+
+// note keeps the node of a selection; other parts of a rule stand in one place.
+func (b *planner) note(e *expr, id int32) int32 {
+	if e.name != "" {
+		b.nodeID[e] = id
+	}
 	return id
 }
 
@@ -174,9 +182,13 @@ func (b *planner) pred(t *test) int32 {
 		if kind == shapeGlob {
 			kind = shapeContains // what it contains for certain; the rest is checked
 		}
-		if lit == "" && kind != shapeExact {
+		switch {
+		case lit == "" && kind != shapeExact:
 			f.some = append(f.some, id)
-		} else {
+		case p.slot < 0 && strings.IndexByte(lit, separator) >= 0:
+			p.mode = predVerify
+			f.some = append(f.some, id)
+		default:
 			f.found = append(f.found, literal{fold(lit), id, kind})
 		}
 	case testNumber:
@@ -187,7 +199,7 @@ func (b *planner) pred(t *test) int32 {
 		f.number[t.text] = append(f.number[t.text], id)
 	case testRegex:
 		set := requiredLiterals(t.text)
-		if set == nil || shortest(set) == 0 {
+		if set == nil || shortest(set) == 0 || p.slot < 0 && strings.IndexByte(strings.Join(set, ""), separator) >= 0 {
 			f.some = append(f.some, id)
 			break
 		}
