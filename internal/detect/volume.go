@@ -37,8 +37,14 @@ type hours struct {
 	past  []float64
 	hour  int64
 	sum   float64
-	marks []mark
+	marks []part
 	told  time.Time
+}
+
+// A part is a record and what it brought.
+type part struct {
+	mark
+	n float64
 }
 
 // NewVolumeOut finds a host that sends far more to the internet in an hour than in
@@ -93,7 +99,7 @@ func (v *volume) Observe(o *model.Observation) []*model.Alert {
 func (v *volume) tell(key string, o *model.Observation) []*model.Alert {
 	h := v.series.at(key, o.Time)
 	h.told = o.Time
-	return []*model.Alert{alertOf(v.def, o, h.marks...)}
+	return []*model.Alert{alertOf(v.def, o, h.main()...)}
 }
 
 // add counts n into the hour of o and reports whether that takes it above all that
@@ -117,7 +123,7 @@ func (h *hours) add(o *model.Observation, n, floor float64) bool {
 		if len(h.marks) >= volumeMarks {
 			h.marks = append(h.marks[:0], h.marks[1:]...)
 		}
-		h.marks = append(h.marks, markOf(o))
+		h.marks = append(h.marks, part{markOf(o), n})
 	}
 	if h.sum < floor || len(h.past) < volumeHours || !h.told.IsZero() && o.Time.Sub(h.told) < volumeAgain {
 		return false
@@ -125,6 +131,22 @@ func (h *hours) add(o *model.Observation, n, floor float64) bool {
 	past := append([]float64(nil), h.past...)
 	middle, deviation := mad(past)
 	return h.sum > middle+volumeMADs*madToSigma*deviation && h.sum > volumeTimes*past[len(past)-1]
+}
+
+// main are the records that brought most of the hour: what is small beside the
+// largest was there before.
+func (h *hours) main() []mark {
+	largest := 0.0
+	for _, p := range h.marks {
+		largest = max(largest, p.n)
+	}
+	var out []mark
+	for _, p := range h.marks {
+		if p.n*2*volumeMarks >= largest {
+			out = append(out, p.mark)
+		}
+	}
+	return out
 }
 
 // sender is the host whose bytes a connection takes to the internet.

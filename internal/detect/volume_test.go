@@ -76,6 +76,18 @@ func TestVolumeOut(t *testing.T) {
 	}
 }
 
+// The evidence of an hour is what brought it about, not what came beside.
+func TestVolumeEvidence(t *testing.T) {
+	stream := sends(20, "10.0.0.5", func(int) int64 { return 10 * mib })
+	for i, n := range []int64{1, 2, 400 * mib, 500 * mib} {
+		stream = append(stream, send(i, 20*time.Hour+time.Duration(i)*time.Minute, "10.0.0.5", "203.0.113.9", n))
+	}
+	got := feed(NewVolumeOut(), stream[:len(stream)-1])
+	if len(got) != 1 || len(got[0].Evidence) != 1 || got[0].Evidence[0].ID != stream[22].Event || !got[0].Time.Equal(stream[22].Time) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // reading is an object read by somebody.
 func reading(n int, at time.Duration, who, object string, bytes int64) *model.Observation {
 	return &model.Observation{Event: fmt.Sprint(who, object, at, n), Time: noon.Add(at), Act: model.ActObjectRead, Bytes: bytes,
