@@ -53,9 +53,6 @@ func (s *pageStore) add(page []byte) error {
 	return nil
 }
 
-// spilled says whether anything is in the temporary file.
-func (s *pageStore) spilled() bool { return s.file != nil }
-
 // page returns page i, in *buf, which grows as need be, if it has to be read. It
 // must not be changed and is good until buf is used again.
 func (s *pageStore) page(i int, buf *[]byte) ([]byte, error) {

@@ -125,7 +125,7 @@ func (w *worker) scan(j job) *scanned {
 	at := w.meter.start()
 	j.decodeTo(b)
 	at = w.meter.lap(phaseDecode, at)
-	defer w.recycle()
+	defer w.recycle(&j)
 	out.events = int64(len(b.Events) + len(b.Alerts))
 	out.bytes, out.skipped, out.errors = int64(len(j.chunk.Data)), b.Skipped, b.Errors
 	for i := range b.Events {
@@ -183,15 +183,16 @@ func (w *worker) scan(j job) *scanned {
 	return out
 }
 
-// recycle makes the batch ready for another chunk. Events are copied into pages by
-// then; but alerts and errors are handed on and may share the batch's memory.
-func (w *worker) recycle() {
+// recycle frees the memory of a chunk and its batch for others. Events are copied
+// into pages by then; but alerts and errors are handed on and may share it.
+func (w *worker) recycle(j *job) {
 	w.act = model.Observation{}
 	if len(w.batch.Alerts) > 0 || len(w.batch.Errors) > 0 {
 		w.batch = decode.Batch{}
 		return
 	}
 	w.batch.Reset()
+	j.chunk.Release()
 }
 
 // fields copies the values of ev by their names.

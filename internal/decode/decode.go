@@ -34,6 +34,9 @@ type Chunk struct {
 	Offset int64  // of Data[0] in the input
 	Record int64  // how many records of the input stand before Data
 	Header []byte // what the framer read once and every record needs: column names, a file header
+
+	memory []byte // the buffer that Data lies in, if home wants it back
+	home   buffers
 }
 
 // Limits that hold for every format. What exceeds one is skipped with an error

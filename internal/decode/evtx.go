@@ -50,7 +50,7 @@ const (
 //   - a present value without content is an empty text; an optional value that is
 //     null, and an element of System without content, are no slot
 func EVTX(o Options) Decoder {
-	d := &evtx{names: o.Names}
+	d := &evtx{names: o.Names, buffers: newBuffers()}
 	d.parsers.New = func() any { return newEvtxParser(o.Names) }
 	return d
 }
@@ -58,6 +58,7 @@ func EVTX(o Options) Decoder {
 type evtx struct {
 	names   *model.Names
 	parsers sync.Pool // of *evtxParser
+	buffers buffers
 }
 
 func (d *evtx) Name() string { return "evtx" }
@@ -73,7 +74,7 @@ func (d *evtx) Sniff(head []byte) int {
 // chunk's mark is reported; it is still handed on if a record stands where a
 // chunk's first one does, for a single wrong byte must not hide a chunk.
 func (d *evtx) Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
-	f := evtxFramer{r: r, emit: emit, bad: bad}
+	f := evtxFramer{r: r, emit: emit, bad: bad, home: d.buffers}
 	return f.run()
 }
 
@@ -81,6 +82,7 @@ type evtxFramer struct {
 	r    io.Reader
 	emit func(Chunk) error
 	bad  func(model.InputError)
+	home buffers
 
 	buf    []byte // whole chunks not handed on yet
 	offset int64  // of buf[0]
@@ -107,7 +109,7 @@ func (f *evtxFramer) run() error {
 			// Most files are small and end here: look before room is made for more.
 			var ahead [8]byte
 			if n, err = readFull(f.r, ahead[:]); n > 0 {
-				if ferr := f.flush(); ferr != nil {
+				if ferr := f.handOn(f.buf); ferr != nil {
 					return ferr
 				}
 				f.reserve()
@@ -135,7 +137,7 @@ func (f *evtxFramer) run() error {
 			n = copy(f.buf[:cap(f.buf)], rest)
 		}
 	}
-	if ferr := f.flush(); ferr != nil {
+	if ferr := f.handOn(f.buf); ferr != nil {
 		return ferr
 	}
 	if errors.Is(err, io.EOF) {
@@ -148,7 +150,7 @@ func (f *evtxFramer) run() error {
 // the first holds a block, and each one more than that before.
 func (f *evtxFramer) reserve() {
 	f.size = min(max(4*f.size, evtxChunkLen), ChunkTarget)
-	f.buf = make([]byte, 0, f.size)
+	f.buf = f.home.get(f.size)
 }
 
 // skipHeader reads on to the first chunk; eight bytes of the file were read.
@@ -211,15 +213,19 @@ func (f *evtxFramer) skip(n int) error {
 	return err
 }
 
-func (f *evtxFramer) flush() error {
+// flush hands on what stands in buf. Something behind it may have to be read again,
+// so its memory does not come back.
+func (f *evtxFramer) flush() error { return f.handOn(nil) }
+
+func (f *evtxFramer) handOn(memory []byte) error {
 	if len(f.buf) == 0 {
 		return nil
 	}
-	err := f.emit(Chunk{Data: f.buf[:len(f.buf):len(f.buf)], Offset: f.offset, Record: f.record})
+	c := Chunk{Data: f.buf[:len(f.buf):len(f.buf)], Offset: f.offset, Record: f.record, memory: memory, home: f.home}
 	f.offset += int64(len(f.buf))
 	f.record += f.held
 	f.buf, f.held = nil, 0
-	return err
+	return f.emit(c)
 }
 
 // findChunk returns where in block, behind its start, a chunk begins, 0 if nowhere.

@@ -26,6 +26,7 @@ func JSON(o Options) Decoder {
 		usual:    keys.add(usualTimes()),
 		carriers: keys.add(carriers()),
 		mappings: bindMappings(o),
+		buffers:  newBuffers(),
 	}
 	d.marks = mappingMarks(d.mappings, keys)
 	d.workers.New = func() any {
@@ -43,6 +44,7 @@ type jsonDecoder struct {
 	mappings []*boundMapping
 	marks    []jsonKey // by mapping: the field that its records have first of all
 	workers  sync.Pool // of *jsonWorker: caches of paths, no state of records
+	buffers  buffers
 }
 
 // A jsonWorker is what one goroutine needs to decode: a document and one for JSON

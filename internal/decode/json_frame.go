@@ -13,8 +13,8 @@ import (
 // has, since a comma would have to stand between. Where a chunk's worth of text
 // has none (arrays, wrappers, records without line ends) it follows brackets and
 // quotes.
-func (*jsonDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
-	f := jsonFramer{r: utf8Reader(r), emit: emit, bad: bad}
+func (d *jsonDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
+	f := jsonFramer{r: utf8Reader(r), emit: emit, bad: bad, home: d.buffers}
 	return f.run()
 }
 
@@ -25,6 +25,7 @@ type jsonFramer struct {
 	r      io.Reader
 	emit   func(Chunk) error
 	bad    func(model.InputError)
+	home   buffers
 	buf    []byte
 	offset int64 // of buf[0]
 	record int64 // records before buf[0]
@@ -88,21 +89,18 @@ func (f *jsonFramer) run() error {
 
 // flush emits buf[:n], which holds that many records.
 func (f *jsonFramer) flush(n int, records int64) error {
-	if n > 0 && len(bytes.TrimSpace(f.buf[:n])) > 0 {
-		if err := f.emit(Chunk{Data: f.buf[:n:n], Offset: f.offset, Record: f.record}); err != nil {
-			return err
-		}
-	}
+	buf, at, before := f.buf, f.offset, f.record
 	f.record += records
 	f.advance(n)
+	if n > 0 && len(bytes.TrimSpace(buf[:n])) > 0 { // last, since who gets a chunk may give its memory back
+		return f.emit(Chunk{Data: buf[:n:n], Offset: at, Record: before, memory: buf, home: f.home})
+	}
 	return nil
 }
 
 // advance begins a new buffer after the first n bytes: chunks keep the old one.
 func (f *jsonFramer) advance(n int) {
-	rest := make([]byte, len(f.buf)-n, max(ChunkTarget+ChunkTarget/4, 2*(len(f.buf)-n)))
-	copy(rest, f.buf[n:])
-	f.buf = rest
+	f.buf = append(f.home.get(max(ChunkTarget+ChunkTarget/4, 2*(len(f.buf)-n))), f.buf[n:]...)
 	f.offset += int64(n)
 	f.p = max(0, f.p-n)
 	f.cut, f.found = 0, 0
