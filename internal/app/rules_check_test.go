@@ -82,7 +82,7 @@ func TestAdviceOnSurroundings(t *testing.T) {
 		{"attack.discovery", "attack.lateral_movement", "5:8 tag-format", "attack.lateral-movement"},
 		{"attack.discovery", "attack.haste", "5:8 tag-unknown", ""},
 		{"category: process_creation, product: windows", "product: windows, service: powershell-classics", "6:1 logsource-unknown", "powershell-classic"},
-		{"category: process_creation, product: windows", "product: qualys", "6:1 logsource-unknown", "mapping"},
+		{"category: process_creation, product: windows", "product: nonesuch", "6:1 logsource-unknown", "mapping"},
 		{"category: process_creation, product: windows", "product: Windows, category: Process_Creation", "", ""},
 		{"Image|endswith", "image|endswith", "8:9 field-near", "Image"},
 		{"Image|endswith", "CommandLin|endswith", "8:9 field-near", "CommandLine"},

@@ -58,10 +58,45 @@ func LogSources() []model.LogSource {
 		"create_remote_thread"} {
 		add("m365", category, "defender")
 	}
+	for act := model.ActNone; act <= model.ActIdentify; act++ { // endpoint sensors' and ECS's events
+		if category := endpointCategory(act); category != "" {
+			for _, product := range []string{"windows", "linux", "macos"} {
+				add(product, category, "")
+			}
+		}
+	}
+	for _, x := range otherSources {
+		add(x.Product, x.Category, x.Service)
+	}
 	for _, log := range zeekLogs {
 		add("zeek", "", log)
 	}
 	return out
+}
+
+// otherSources are those of decoders with one log source or a few.
+var otherSources = [...]model.LogSource{
+	{Product: "kubernetes", Category: "application", Service: "audit"},
+	{Product: "gcp", Service: "gcp.audit"}, {Product: "gcp", Service: "google_workspace.admin"}, {Product: "gcp", Service: "google_workspace.login"},
+	{Product: "github", Service: "audit"}, {Product: "gitlab", Service: "audit"}, {Product: "okta", Service: "okta"},
+	{Product: "azure", Service: "keyvault"}, {Product: "azure", Service: "storage"}, {Product: "azure", Category: "firewall", Service: "flowlogs"},
+	{Product: "aws", Category: "webserver", Service: "elb"}, {Product: "aws", Category: "webserver", Service: "cloudfront"}, {Product: "aws", Service: "s3"},
+	{Product: "aws", Category: "firewall", Service: "vpcflow"},
+	{Product: "apache", Category: "webserver", Service: "apache"}, {Product: "nginx", Category: "webserver", Service: "nginx"},
+	{Product: "iis", Category: "webserver", Service: "iis"}, {Product: "haproxy", Category: "webserver", Service: "haproxy"},
+	{Product: "squid", Category: "proxy", Service: "squid"}, {Product: "proxy", Category: "proxy"},
+	{Product: "bind", Category: "dns", Service: "bind"}, {Product: "unbound", Category: "dns", Service: "unbound"}, {Product: "dhcp", Category: "dhcp", Service: "dhcp"},
+	{Product: "postgresql", Category: "database", Service: "postgresql"}, {Product: "mysql", Category: "database", Service: "mysql"},
+	{Product: "mssql", Category: "database", Service: "mssql"}, {Product: "gcp", Service: "google_workspace.drive"}, {Product: "gcp", Service: "google_workspace.gmail"},
+	{Product: "gcp", Service: "google_workspace.mobile"}, {Product: "gcp", Service: "google_workspace.rules"}, {Product: "gcp", Service: "google_workspace.token"},
+	{Product: "sql", Category: "application"}, {Product: "jvm", Category: "application"}, {Product: "application", Category: "application"},
+	{Product: "cisco", Category: "firewall", Service: "asa"}, {Product: "cisco", Service: "aaa"}, {Product: "cisco", Service: "bgp"}, {Product: "cisco", Service: "ldp"},
+	{Product: "cisco", Service: "syslog"}, {Product: "paloalto", Category: "firewall", Service: "traffic"}, {Product: "paloalto", Category: "proxy", Service: "threat"},
+	{Product: "fortigate", Category: "firewall", Service: "traffic"}, {Product: "fortigate", Category: "firewall", Service: "event"},
+	{Product: "linux", Category: "firewall", Service: "netfilter"}, {Product: "pfsense", Category: "firewall", Service: "filterlog"},
+	{Product: "mikrotik", Category: "firewall", Service: "firewall"}, {Product: "mikrotik", Service: "system"},
+	{Product: "openvpn", Service: "openvpn"}, {Product: "macos", Service: "endpointsecurity"},
+	{Product: "linux", Service: "tetragon"}, {Product: "linux", Service: "tracee"}, {Product: "linux", Category: "process_creation", Service: "tracee"},
 }
 
 // zeekLogs are the logs that Zeek writes by itself; scripts may add others.
