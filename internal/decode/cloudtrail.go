@@ -50,10 +50,14 @@ func cloudTrailLookupShape() jsonShape {
 }
 
 func emitCloudTrail(w *jsonWorker, b *Batch, e *model.Event) error {
-	doc := &w.doc
+	return finishCloudTrail(b, e, w.doc.text("eventName|eventname"), w.doc.text("eventSource|eventsource"))
+}
+
+// finishCloudTrail completes and emits an event whose slots stand in b.
+func finishCloudTrail(b *Batch, e *model.Event, name, service string) error {
 	e.Source = model.LogSource{Product: "aws", Service: "cloudtrail"}
-	e.Code = doc.text("eventName|eventname")
-	source := strings.TrimSuffix(doc.text("eventSource|eventsource"), ".amazonaws.com")
+	e.Code = name
+	source := strings.TrimSuffix(service, ".amazonaws.com")
 	e.Subsystem = awsSubsystem(source)
 	failed := b.Text(model.FErrorCode) != ""
 	e.Act = awsAct(source, e.Code, failed, b.Text(model.FResponseElementsConsoleLogin))

@@ -75,6 +75,7 @@ func jsonShapes() []jsonShape {
 		githubShape(),
 		gitlabShape(),
 		crowdStrikeShape(),
+		ocsfShape(),
 		ecsShape(), // any product's: last
 	}
 }

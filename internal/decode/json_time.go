@@ -13,7 +13,7 @@ import (
 // names no zone is in zone, UTC if that is nil.
 func parseStamp(s string, zone *time.Location) (time.Time, bool) {
 	s = strings.TrimSpace(s)
-	if len(s) < 10 || s[4] != '-' || s[7] != '-' {
+	if len(s) < 10 || s[4] != s[7] || s[4] != '-' && s[4] != '/' {
 		return parseSlashed(s, zone)
 	}
 	year, ok1 := digits(s[0:4])

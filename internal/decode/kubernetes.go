@@ -23,6 +23,8 @@ func kubeAuditShape() jsonShape {
 				namespace: doc.text("objectRef.namespace"), name: doc.text("objectRef.name"),
 				user: doc.text("user.username"), stage: doc.text("stage"),
 				request: "requestObject", decision: doc.text("annotations.authorization.k8s.io/decision"),
+				from: doc.text("sourceIPs"),
+				arn:  doc.text("user.extra.arn"), role: doc.text("user.extra.canonicalArn"), key: doc.text("user.extra.accessKeyId"),
 			}
 			if r.name == "" { // a name that the server made up
 				r.name = doc.text("responseObject.metadata.name")
@@ -66,16 +68,12 @@ func kubeGoogleShape() jsonShape {
 			r := kubeMethod(doc.text("protoPayload.methodName"))
 			group, path, _ := strings.Cut(doc.text("protoPayload.resourceName"), "/")
 			r.path(path)
-			r.user = doc.text("protoPayload.authenticationInfo.principalEmail")
+			r.user, r.from = doc.text("protoPayload.authenticationInfo.principalEmail"), doc.text("protoPayload.requestMetadata.callerIp")
 			r.request, r.decision = "protoPayload.request", doc.text("labels.authorization.k8s.io/decision")
 			code := doc.text("protoPayload.status.code")
 			r.failed = code != "" && code != "0" || r.decision == "forbid"
-			for _, f := range [...]struct{ name, text string }{
-				{"verb", r.verb}, {"objectRef.apiGroup", strings.TrimSuffix(group, "core")}, {"objectRef.resource", r.resource},
-				{"objectRef.subresource", r.subresource}, {"objectRef.namespace", r.namespace}, {"objectRef.name", r.name},
-			} {
-				w.add(b, f.name, f.text)
-			}
+			w.add(b, "objectRef.apiGroup", strings.TrimSuffix(group, "core"))
+			r.fields(w, b)
 			return r.emit(w, b, e)
 		},
 	}
@@ -111,8 +109,20 @@ type kubeRequest struct {
 	verb, resource, subresource string
 	namespace, name             string
 	user, stage, decision       string
+	from                        string // the client's address
+	arn, role, key              string // the AWS identity behind the user, its role and key
 	request                     string // the path of the object sent along
 	failed                      bool
+}
+
+// fields adds what r says under the names of the audit log.
+func (r *kubeRequest) fields(w *jsonWorker, b *Batch) {
+	for _, f := range [...]struct{ name, text string }{
+		{"verb", r.verb}, {"objectRef.resource", r.resource}, {"objectRef.subresource", r.subresource}, {"objectRef.namespace", r.namespace},
+		{"objectRef.name", r.name}, {"user.username", r.user}, {"sourceIPs", r.from},
+	} {
+		w.add(b, f.name, f.text)
+	}
 }
 
 // kubeMethod reads a method such as io.k8s.core.v1.pods.exec.create: group, version,
@@ -286,7 +296,7 @@ func (r *kubeRequest) entities(w *jsonWorker, e *model.Event) []model.Entity {
 	if as := doc.text("impersonatedUser.username"); as != "" {
 		s.add(model.User, model.Target, strings.ToLower(as), as, "")
 	}
-	s.ip(model.Src, doc.text("sourceIPs|protoPayload.requestMetadata.callerIp"))
+	s.ip(model.Src, r.from)
 	if r.namespace != "" {
 		s.add(model.Namespace, model.Target, r.namespace, "", "")
 	}
@@ -328,13 +338,13 @@ func kubeName(namespace, name string) string {
 // actor adds who asked. EKS says which AWS identity stands behind a user, and a
 // service account's token which pod it was made for.
 func (r *kubeRequest) actor(doc *jsonDoc, s *entitySet) {
-	if arn := doc.text("user.extra.arn"); strings.Contains(arn, ":assumed-role/") {
-		s.roleSession(model.Actor, arn)
-		s.add(model.IAMRole, model.Actor, doc.text("user.extra.canonicalArn"), "", "")
+	if strings.Contains(r.arn, ":assumed-role/") {
+		s.roleSession(model.Actor, r.arn)
+		s.add(model.IAMRole, model.Actor, r.role, "", "")
 	} else {
-		s.add(model.User, model.Actor, firstOf(arn, strings.ToLower(r.user)), r.user, "")
+		s.add(model.User, model.Actor, firstOf(r.arn, strings.ToLower(r.user)), r.user, "")
 	}
-	s.add(model.AccessKey, model.Actor, doc.text("user.extra.accessKeyId"), "", "")
+	s.add(model.AccessKey, model.Actor, r.key, "", "")
 	namespace, _, _ := strings.Cut(strings.TrimPrefix(r.user, "system:serviceaccount:"), ":")
 	if pod := doc.text("user.extra.authentication.kubernetes.io/pod-name"); pod != "" {
 		s.add(model.Pod, model.Actor, kubeName(namespace, pod), pod, "")
