@@ -28,7 +28,8 @@ type spooled struct {
 	size int
 }
 
-// add keeps a page, which is not empty and belongs to the store from then on. An error says that the temporary file cannot be made or written.
+// add keeps a page, which is not empty and belongs to the store from then on. An
+// error says that the temporary file cannot be made or written.
 func (s *pageStore) add(page []byte) error {
 	p := spooled{size: len(page)}
 	if s.held+len(page) <= s.budget {
