@@ -193,6 +193,39 @@ func BenchmarkRules(b *testing.B) {
 	b.ReportMetric(float64(sides[1].took)/float64(sides[0].took), "ratio")
 }
 
+// BenchmarkHostile matches what an attacker may send against all public rules: the
+// time for a byte must not grow with the size of a value or the number of fields.
+func BenchmarkHostile(b *testing.B) {
+	_, rules, _ := parseAll(b, dataDir(b, "sigma_rules"))
+	set, _ := Compile(rules)
+	src := LogSource{"windows", "process_creation", "sysmon"}
+	one := func(text string) []Field { return []Field{{"CommandLine", String, text}} }
+	var many []Field
+	for i := range 4096 {
+		many = append(many, Field{set.Fields()[i%len(set.Fields())], String, fmt.Sprintf(`C:\Windows\System32\%d.exe -enc http`, i)})
+	}
+	for _, c := range []struct {
+		name  string
+		event []Field
+	}{
+		{"ascii-64K", one(strings.Repeat("powershell -enc ", 1<<12))},
+		{"ascii-1M", one(strings.Repeat("powershell -enc ", 1<<16))},
+		{"greek-1M", one(strings.Repeat("Κρυπτό", 1<<20/12))},
+		{"emoji-1M", one(strings.Repeat("👨‍🏭", 1<<20/11))},
+		{"regex-1M", one(strings.Repeat("net  config echo clip && i`nvoke -k ", 1<<20/36))},
+		{"fields-4096", many},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			bytes := 0
+			for _, f := range c.event {
+				bytes += len(f.Text)
+			}
+			b.SetBytes(int64(bytes))
+			benchMatch(b, set, []slotted{resolve(set, src, c.event)})
+		})
+	}
+}
+
 func BenchmarkParse(b *testing.B) {
 	dir := dataDir(b, "sigma_rules")
 	src, err := os.ReadFile(filepath.Join(dir, "rules", "windows", "process_creation", "proc_creation_win_susp_image_missing.yml"))
