@@ -38,7 +38,7 @@ func (l *textLine) loadBalancer() bool {
 		return false
 	}
 	l.when(st)
-	l.source(model.Network, "aws", "webserver", "elb")
+	l.source(model.Application, "aws", "webserver", "elb")
 	l.set(model.FCIp, client)
 	l.num(model.FSrcPort, port)
 	target, port := endpoint(f[2])

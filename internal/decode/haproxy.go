@@ -36,7 +36,7 @@ func (l *textLine) haproxy() bool {
 	l.num(model.FSrcPort, port)
 	l.named("frontend", strings.TrimSuffix(front, "~"))
 	if strings.HasSuffix(front, ":") {
-		l.source(model.Network, "haproxy", "webserver", "haproxy")
+		l.source(model.Application, "haproxy", "webserver", "haproxy")
 		if !l.wrapped {
 			l.set(model.FMessageLower, rest)
 		}
@@ -54,7 +54,7 @@ func (l *textLine) haproxy() bool {
 		l.is(model.ActConnect, "tcp")
 		return strings.Contains(times, "/")
 	}
-	l.source(model.Network, "haproxy", "webserver", "haproxy")
+	l.source(model.Application, "haproxy", "webserver", "haproxy")
 	l.num(model.FScStatus, status)
 	l.e.Code = status
 	size, more := word(more)

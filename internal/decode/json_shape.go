@@ -74,6 +74,8 @@ func jsonShapes() []jsonShape {
 		oktaShape(),
 		githubShape(),
 		gitlabShape(),
+		mongoShape(),
+		mongoAuditShape(),
 		crowdStrikeShape(),
 		ocsfShape(),
 		ecsShape(), // any product's: last

@@ -299,6 +299,10 @@ func (l *textLine) container() bool {
 	if n == 0 || n != len(stamp) || message == "" {
 		return false
 	}
+	if strings.HasPrefix(message, "{") && part == "F" && l.record(message) {
+		l.e.Recorded = st.at
+		return true
+	}
 	l.when(st)
 	bare := *l
 	l.s, l.wrapped = message, true

@@ -95,6 +95,13 @@ var otherSources = [...]model.LogSource{
 	{Product: "fortigate", Category: "firewall", Service: "traffic"}, {Product: "fortigate", Category: "firewall", Service: "event"},
 	{Product: "linux", Category: "firewall", Service: "netfilter"}, {Product: "pfsense", Category: "firewall", Service: "filterlog"},
 	{Product: "mikrotik", Category: "firewall", Service: "firewall"}, {Product: "mikrotik", Service: "system"},
+	{Product: "webserver", Category: "webserver"}, {Product: "haproxy", Category: "firewall", Service: "haproxy"}, {Product: "mongodb", Category: "database", Service: "mongodb"},
+	{Product: "dnsmasq", Category: "dns", Service: "dnsmasq"}, {Product: "windows_dns", Category: "dns", Service: "dns-server"},
+	{Product: "fortigate", Category: "firewall", Service: "utm"}, {Product: "fortigate", Category: "dns", Service: "utm"}, {Product: "fortigate", Category: "dns", Service: "dns"},
+	{Product: "paloalto", Category: "firewall", Service: "threat"}, {Product: "paloalto", Category: "firewall", Service: "globalprotect"},
+	{Product: "paloalto", Category: "firewall", Service: "system"}, {Product: "paloalto", Category: "firewall", Service: "config"},
+	{Product: "paloalto", Category: "firewall", Service: "userid"}, {Product: "cisco", Category: "firewall", Service: "syslog"},
+	{Product: "sql", Category: "application", Service: "postgresql"}, {Product: "sql", Category: "application", Service: "mysql"},
 	{Product: "openvpn", Service: "openvpn"}, {Product: "macos", Service: "endpointsecurity"},
 	{Product: "linux", Service: "tetragon"}, {Product: "linux", Service: "tracee"}, {Product: "linux", Category: "process_creation", Service: "tracee"},
 }

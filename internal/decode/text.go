@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -100,10 +101,11 @@ type lineReader struct {
 	audit   *auditFields
 	formats []lineFormat
 	pan     map[string][]column // columns of PAN-OS by type
+	json    func() Decoder      // of what stands in lines, made when it is first met
 }
 
 func newLineReader(o Options) *lineReader {
-	d := &lineReader{o: o, zone: o.Zone, f: newSyslogFields(o.Names), t: newTextFields(o.Names), audit: newAuditFields(o.Names), formats: lineFormats(), pan: newPanLayouts(o.Names)}
+	d := &lineReader{o: o, zone: o.Zone, f: newSyslogFields(o.Names), t: newTextFields(o.Names), audit: newAuditFields(o.Names), formats: lineFormats(), pan: newPanLayouts(o.Names), json: sync.OnceValue(func() Decoder { return JSON(o) })}
 	if d.zone == nil {
 		d.zone = time.UTC
 	}
@@ -173,7 +175,7 @@ func (d *lineReader) decode(c Chunk, b *Batch) {
 		if cause := l.read(); cause != "" {
 			b.Drop()
 			b.Fail(offset, record, cause)
-		} else {
+		} else if !l.done {
 			finish(&e)
 			b.Emit(e)
 		}
@@ -204,6 +206,7 @@ type textLine struct {
 	program string // of the syslog line around s
 	wrapped bool   // in a syslog line: its time and host are known
 	years   *yearWalk
+	done    bool // the record in the line was read as what it is, and emitted
 }
 
 // read fills the event of the line; it returns why it cannot.
@@ -298,6 +301,9 @@ func (l *textLine) syslog(h *syslogHeader) string {
 		h.message += l.whole[len(l.s):]
 	}
 	l.s, l.whole, l.program, l.wrapped = firstLine(h.message), h.message, h.program, true
+	if strings.HasPrefix(l.s, "{") && l.record(l.whole) {
+		return ""
+	}
 	known := l.s != "" && l.formatted()
 	if h.host != "" {
 		l.b.Slot(model.FHostname, model.String, h.host)
@@ -316,6 +322,32 @@ func (l *textLine) syslog(h *syslogHeader) string {
 	l.num(model.FPid, h.pid)
 	l.set(model.FMessageLower, h.message)
 	return ""
+}
+
+// record hands a JSON record that stands in the line to the decoder of such, as what
+// sensors and platforms send over syslog or write to a container's output. It is
+// false, and nothing is changed, unless the text is one record that is known or
+// has a time.
+func (l *textLine) record(text string) bool {
+	b, e := l.b, l.e
+	records, skipped, events, alerts := b.Records, b.Skipped, len(b.Events), len(b.Alerts)
+	errs := append([]model.InputError(nil), b.Errors...)
+	l.json().Decode(Chunk{Input: e.Ref.Input, Data: []byte(text), Offset: e.Ref.Offset, Record: e.Ref.Record - 1}, b)
+	if b.Records != records+1 || b.Skipped != skipped || len(b.Events)+len(b.Alerts) == events+alerts {
+		b.Drop()
+		b.Records, b.Skipped, b.Events, b.Alerts, b.Errors = records, skipped, b.Events[:events], b.Alerts[:alerts], errs
+		return false
+	}
+	b.Records = records // the line was counted
+	for i := events; i < len(b.Events); i++ {
+		inner := &b.Events[i]
+		inner.Raw = e.Raw
+		if inner.Format == "json" && inner.Host == "" {
+			inner.Host = e.Host
+		}
+	}
+	l.done = true
+	return true
 }
 
 func firstLine(s string) string {

@@ -325,6 +325,28 @@ func TestTextMixed(t *testing.T) {
 	}
 }
 
+// A JSON record within a line is that record; one that is none leaves the line as it was.
+func TestTextRecord(t *testing.T) {
+	const record = `{"ts":1709546401.5,"id.orig_h":"10.0.0.8","id.resp_h":"203.0.113.9","id.resp_p":443,"_path":"conn","uid":"C1"}`
+	for line, want := range map[string]string{
+		"Mar  4 10:00:01 sensor zeek[7]: " + record:   "zeek connect conn conn ip/src=10.0.0.8 ip/dst=203.0.113.9",
+		"2024-03-04T10:00:01.5Z stdout F " + record:   "zeek connect conn conn ip/src=10.0.0.8 ip/dst=203.0.113.9",
+		"Mar  4 10:00:01 h app[7]: {\"a\":":           "syslog none  syslog",
+		"Mar  4 10:00:01 h app[7]: {\"a\":1} and {2}": "syslog none  syslog",
+		"2024-03-04T10:00:01.5Z stdout F {\"a\":":     "container none  container",
+	} {
+		b, bad := decodeAll(t, Text(Options{Names: model.NewNames(), Year: 2024}), "x.log", []byte(line+"\n"))
+		if len(b.Events) != 1 || len(bad) != 0 || b.Records != 1 {
+			t.Errorf("%s: %d events, %d records, %v", line, len(b.Events), b.Records, bad)
+			continue
+		}
+		e := &b.Events[0]
+		if got := e.Format + " " + describeEvent(e); got != want || string(e.Raw) != line {
+			t.Errorf("%s:\n got %s, %q\nwant %s", line, got, e.Raw, want)
+		}
+	}
+}
+
 // The surest decoder of a beginning is the one for it.
 func TestTextSniff(t *testing.T) {
 	o := Options{Names: model.NewNames()}
@@ -377,8 +399,8 @@ func FuzzText(f *testing.F) {
 		if err := d.Frame(bytes.NewReader(in), func(c Chunk) error { d.Decode(c, b); return nil }, func(model.InputError) {}); err != nil {
 			t.Fatal(err)
 		}
-		if int64(len(b.Events))+b.Skipped != b.Records {
-			t.Fatalf("%d events + %d skipped are not %d records", len(b.Events), b.Skipped, b.Records)
+		if int64(len(b.Events)+len(b.Alerts))+b.Skipped != b.Records {
+			t.Fatalf("%d events + %d alerts + %d skipped are not %d records", len(b.Events), len(b.Alerts), b.Skipped, b.Records)
 		}
 		for i := range b.Events {
 			if e := &b.Events[i]; e.Time.IsZero() || e.Format == "" || e.Source.Product == "" || len(e.Raw) == 0 {

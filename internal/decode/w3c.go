@@ -275,7 +275,7 @@ func (l *textLine) webColumns(stem, query string, proxy, edge bool) {
 	status, user, method := b.Text(model.FScStatus), b.Text(model.FCsUsername), b.Text(model.FCsMethod)
 	switch {
 	case edge:
-		l.source(model.Network, "aws", "webserver", "cloudfront")
+		l.source(model.Application, "aws", "webserver", "cloudfront")
 	case proxy:
 		l.source(model.Network, "proxy", "proxy", "")
 	default:
