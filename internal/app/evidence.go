@@ -105,6 +105,7 @@ func (a *App) fetch(ctx context.Context, from *inputs, wanted map[string][]place
 				c.Input = in.Path
 				a.render(d, c, places[i:], records, &b)
 			}
+			c.Release() // what was rendered is a copy
 			if c.Offset > last {
 				return errEnough
 			}
