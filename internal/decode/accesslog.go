@@ -30,16 +30,13 @@ func (l *textLine) accessLog() bool {
 		return l.proxyManagerLog()
 	}
 	s := l.s
-	var st textStamp
-	n := 0
-	for { // a user's name may hold a bracket
-		if st, n = readStamp(s[open+1:]); n > 0 {
-			break
-		}
+	st, n := readStamp(s[open+1:])
+	for n == 0 { // a user's name may hold a bracket
 		next := strings.IndexByte(s[open+1:], '[')
 		if open += next + 1; next < 0 || open > 512 {
 			return false
 		}
+		st, n = readStamp(s[open+1:])
 	}
 	rest, ok := strings.CutPrefix(s[open+1+n:], `] "`)
 	if !ok {

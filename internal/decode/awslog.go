@@ -74,10 +74,7 @@ func (l *textLine) s3Access() bool {
 	if n == 0 {
 		return false
 	}
-	if rest, n = strings.TrimPrefix(rest[1+n:], "] "), 0; rest == "" {
-		return false
-	}
-	ip, rest := word(rest)
+	ip, rest := word(strings.TrimPrefix(rest[1+n:], "] "))
 	who, rest := word(rest)
 	_, rest = word(rest)
 	operation, rest := word(rest)

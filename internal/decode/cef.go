@@ -109,13 +109,15 @@ func cefUnescape(s string, special byte) string {
 // that an equals sign follows, unless a backslash stands before that sign.
 func eachCEFPair(s string, fn func(key, value string)) {
 	key, start := "", 0 // of the open value
+	from := 0           // of the word that i stands in
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
 			i++
+		case ' ':
+			from = i + 1
 		case '=':
-			from := strings.LastIndexByte(s[start:i], ' ') + start + 1
-			if from <= start && key != "" || !isKey(s[from:i]) {
+			if from <= start && key != "" || i-from > maxTextName || !isKey(s[from:i]) {
 				continue // an equals sign of the value
 			}
 			if key != "" {

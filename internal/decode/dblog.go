@@ -17,7 +17,7 @@ import (
 func (l *textLine) postgres() bool {
 	s := l.s
 	st, n := readStamp(s)
-	if n == 0 && !(l.wrapped && l.program == "postgres") {
+	if n == 0 && (!l.wrapped || l.program != "postgres") {
 		return false
 	}
 	rest := s[n:]

@@ -57,7 +57,8 @@ func (l *textLine) bind() bool {
 	if i := strings.Index(rest, ": query"); i >= 0 && strings.HasPrefix(rest, "view ") {
 		rest = rest[i+2:]
 	}
-	name, typ, denied := "", "", false
+	var name, typ string
+	denied := false
 	switch {
 	case strings.HasPrefix(rest, "query: "):
 		name, rest = word(rest[7:])
@@ -215,7 +216,7 @@ func countedName(s string) string {
 //	DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (laptop) via eth0
 //	10,01/02/06,15:04:05,Assign,10.0.0.7,laptop.corp.local,001122334455,,...
 func (l *textLine) dhcp() bool {
-	ip, mac, name := "", "", ""
+	var ip, mac, name string
 	switch {
 	case strings.HasPrefix(l.s, "DHCPACK on "):
 		rest := l.s[11:]

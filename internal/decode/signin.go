@@ -351,11 +351,11 @@ func (l *textLine) openVPN() bool {
 	m := l.s
 	var st textStamp
 	if !l.wrapped {
-		n := 0
-		if st, n = readStamp(m); n == 0 {
+		at, n := readStamp(m)
+		if n == 0 {
 			return false
 		}
-		m = strings.TrimPrefix(m[n:], " ")
+		st, m = at, strings.TrimPrefix(m[n:], " ")
 	}
 	head, rest := word(m)
 	user, ends, named := strings.Cut(head, "/")

@@ -404,8 +404,8 @@ func yearFromHeader(h []byte, year int) yearWalk {
 	return y
 }
 
-// eachStampedLine calls fn for the lines of data that begin with a stamp without
-// a year, until it returns false.
+// eachStampedLine calls fn for the lines of data that have a stamp without a year near
+// their beginning, from that stamp on, until it returns false.
 func eachStampedLine(data []byte, fn func(m time.Month, line []byte) bool) {
 	for len(data) > 0 {
 		line := data
@@ -417,7 +417,14 @@ func eachStampedLine(data []byte, fn func(m time.Month, line []byte) bool) {
 		if len(line) > 0 && line[0] == '<' {
 			line = line[min(len(line), 1+max(0, bytes.IndexByte(line[:min(len(line), 6)], '>'))):]
 		}
-		if len(line) < 16 || line[0] > 'S' || line[0] < 'A' || line[3] != ' ' {
+		if len(line) < 16 || isDigit(line[0]) {
+			continue
+		}
+		if line[0] > 'S' || line[0] < 'A' || line[3] != ' ' { // a level or a bracket may stand before it
+			text := string(line[:min(len(line), 96)])
+			if st, at, n := findStamp(text); n > 0 && st.yearless && len(line)-at >= 16 && !fn(st.at.Month(), line[at:]) {
+				return
+			}
 			continue
 		}
 		if m, ok := monthOf(string(line[:4])); ok {
@@ -447,6 +454,13 @@ func yearInMessages(data []byte) int {
 	eachStampedLine(data[:min(len(data), SniffLen)], func(m time.Month, line []byte) bool {
 		day, _ := number(strings.TrimLeft(string(line[4:6]), " "), 2)
 		for i := 16; i+10 <= len(line); i++ {
+			if line[i] == '[' { // [02/Jan/2006:15:04:05, of a server's own stamp
+				st, n := readStamp(string(line[i+1 : min(len(line), i+48)]))
+				if d := st.at; n > 0 && !st.yearless && d.Month() == m && d.Day() == day && d.Year() >= 1990 && d.Year() < 2100 {
+					year = d.Year()
+					return false
+				}
+			}
 			if line[i] != '2' && line[i] != '1' || line[i+4] != '-' || line[i+7] != '-' || isDigit(line[i-1]) {
 				continue
 			}

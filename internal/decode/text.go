@@ -242,9 +242,16 @@ func (h *syslogHeader) plausible() bool {
 	return isHostName(h.host) || isAddress(h.host)
 }
 
+// maxFormatted bounds the lines that formats are asked about, in bytes: no log has longer
+// ones, and not all of them find out at once that a line is not theirs.
+const maxFormatted = 256 << 10
+
 // formatted lets the line formats read s. It is false when none knows it; the
 // event and its slots are then as before.
 func (l *textLine) formatted() bool {
+	if len(l.s) > maxFormatted {
+		return false
+	}
 	before := *l.e
 	for i := range l.formats {
 		f := &l.formats[i]

@@ -437,3 +437,38 @@ func BenchmarkText(b *testing.B) {
 		})
 	}
 }
+
+// Lines as long as a record may be, made to be read again and again, take no longer
+// than their length.
+func TestTextHostileLines(t *testing.T) {
+	const size = 8 << 20
+	for _, unit := range []string{"=", "a=", "a= ", "[", `" `, `"`, "%ASA-", "user ", "1.2.3.4 ", "Jan  1 00:00:00 ", ",", "\\", "|", "(", ": "} {
+		for _, head := range []string{"", "CEF:0|a|b|c|d|e|f|", "Mar  4 10:00:01 h p: ", "2024-03-04 10:00:01 ", "date=2024-03-04 time=10:00:01 logid=1 type=x ", "1,2024/03/04 10:00:01,0,TRAFFIC,end,",
+			`203.0.113.9 - - [04/Mar/2024:10:00:01 +0000] "`} {
+			line := head + strings.Repeat(unit, size/len(unit)/16)
+			d := Text(Options{Names: model.NewNames(), Year: 2024})
+			b, _ := decodeAll(t, d, "x", []byte(line+"\n"+line[:200<<10]+"\n"))
+			if int64(len(b.Events))+b.Skipped != b.Records {
+				t.Errorf("%.30q: %d events, %d skipped of %d", line, len(b.Events), b.Skipped, b.Records)
+			}
+		}
+	}
+}
+
+// A server's own stamp within a syslog line gives the line its year.
+func TestTextYearOfServer(t *testing.T) {
+	b, _ := decodeAll(t, Syslog(Options{Names: model.NewNames()}), "x", []byte(`Mar  4 10:00:01 web01 nginx: 203.0.113.9 - - [04/Mar/2021:10:00:01 +0000] "GET / HTTP/1.1" 200 3 "-" "x"`))
+	if len(b.Events) != 1 || b.Events[0].Recorded.Year() != 2021 || !b.Events[0].Recorded.Equal(b.Events[0].Sensed) {
+		t.Errorf("%+v", b.Events)
+	}
+}
+
+// Stamps without a year say so, wherever in the line they stand.
+func TestTextYear(t *testing.T) {
+	for _, line := range []string{"[Dec 21 12:57:01] SECURITY[77]: x", "WARN: [Jul  2 05:05:24.643] failed", "Mar  4 10:00:01 h p: x"} {
+		b, bad := decodeAll(t, Text(Options{Names: model.NewNames()}), "x", []byte(line+"\n"))
+		if len(b.Events) != 1 || len(bad) != 1 || !strings.Contains(bad[0].Cause, "--year") || b.Events[0].Time.Year() != 1970 {
+			t.Errorf("%s: %d events, %v", line, len(b.Events), bad)
+		}
+	}
+}

@@ -184,7 +184,7 @@ func (d *columnsDecoder) Decode(c Chunk, b *Batch) {
 		}
 		e := model.Event{Ref: model.Ref{Input: c.Input, Record: record, Offset: offset}, Format: "w3c", Raw: raw}
 		l := textLine{lineReader: d.d, b: b, e: &e, s: line, whole: line}
-		ok := false
+		var ok bool
 		if h.Flow {
 			ok = l.flowColumns(cols, values)
 		} else {

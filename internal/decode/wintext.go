@@ -151,7 +151,8 @@ type rendering struct {
 	names       *model.Names
 	b           *Batch
 	channel, id string
-	field, open string // the field that more lines may go on with, and its value so far
+	field       string // that more lines may go on with
+	open        []byte // its value so far
 }
 
 func (r *rendering) set(name, value string) {
@@ -163,10 +164,10 @@ func (r *rendering) set(name, value string) {
 
 // put ends the open field.
 func (r *rendering) put() {
-	if value := strings.TrimSpace(r.open); r.field != "" && value != "" {
+	if value := strings.TrimSpace(string(r.open)); r.field != "" && value != "" {
 		r.set(r.field, value)
 	}
-	r.field, r.open = "", ""
+	r.field, r.open = "", r.open[:0]
 }
 
 // message reads the labels of a message.
@@ -197,7 +198,7 @@ func (r *rendering) message(m string) {
 		switch {
 		case !ok && indented && r.field != "": // a list goes on
 			if len(r.open) < maxMoreBytes {
-				r.open += "\n" + plain
+				r.open = append(append(r.open, '\n'), plain...)
 			}
 		case !ok:
 			r.put()
@@ -210,7 +211,7 @@ func (r *rendering) message(m string) {
 			if !indented {
 				group = ""
 			}
-			r.field, r.open = r.fieldOf(group, label, before), renderedValue(label, strings.TrimSpace(value))
+			r.field, r.open = r.fieldOf(group, label, before), append(r.open[:0], renderedValue(label, strings.TrimSpace(value))...)
 			before = label
 		}
 	}
