@@ -213,7 +213,7 @@ type textLine struct {
 func (l *textLine) read() string {
 	var h syslogHeader
 	headed := l.s[0] == '<' || l.s[0] <= 'S' && l.s[0] >= 'A' && len(l.s) > 3 && l.s[3] == ' ' // "<34>...", "Mar  3 ..."
-	if !headed && l.formatted() {
+	if !headed && (l.s[0] == '{' && l.record(l.whole) || l.formatted()) {
 		return ""
 	}
 	line := l.s
