@@ -287,12 +287,12 @@ func workspaceAct(app, name string) (model.Subsystem, model.Act) {
 	}
 	switch app {
 	case "login":
-		switch {
-		case name == "login_success":
+		switch name {
+		case "login_success":
 			return model.Identity, model.ActLogon
-		case name == "login_failure":
+		case "login_failure":
 			return model.Identity, model.ActLogonFailed
-		case name == "logout":
+		case "logout":
 			return model.Identity, model.ActLogoff
 		}
 		return model.Identity, model.ActConfigChange

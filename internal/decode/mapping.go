@@ -746,4 +746,3 @@ func readAct(n *yaml.Node) (model.Act, error) {
 }
 
 var techniqueID = regexp.MustCompile(`(?i)\bT\d{4}(?:\.\d{3})?\b`)
-

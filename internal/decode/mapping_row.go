@@ -94,7 +94,7 @@ func bindMappings(o Options) []*boundMapping {
 func mappingMarks(mappings []*boundMapping, keys *jsonKeys) []jsonKey {
 	out := make([]jsonKey, len(mappings))
 	for i, m := range mappings {
-		name := ""
+		var name string
 		if len(m.columns) > 0 {
 			name = m.columns[0]
 		} else {
@@ -637,7 +637,7 @@ func parseMappedTime(s, format string, zone *time.Location) (time.Time, error) {
 	var t time.Time
 	switch format {
 	case "any":
-		ok := false
+		var ok bool
 		if t, ok = parseStamp(s, zone); !ok {
 			t, ok = parseEpoch(s)
 		}

@@ -98,12 +98,13 @@ func (e *Engine) Definition(i int) Definition { return e.defs[i] }
 // Rules returns how many rules the engine holds.
 func (e *Engine) Rules() int { return len(e.rules) }
 
-// Digest identifies the rules used: their count, and a hash over ids and files
-// that does not depend on their order.
+// Digest identifies the rules used: their count, and a hash over their texts that
+// does not depend on their order.
 func (e *Engine) Digest() string {
 	lines := make([]string, len(e.defs))
 	for i, d := range e.defs {
-		lines[i] = d.Rule.ID + "\x00" + d.Rule.Title + "\x00" + string(d.Rule.Level)
+		text := sha256.Sum256(e.rules[i].Source())
+		lines[i] = d.Rule.ID + "\x00" + string(text[:])
 	}
 	sort.Strings(lines)
 	h := sha256.New()
