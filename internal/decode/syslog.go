@@ -414,6 +414,9 @@ func eachStampedLine(data []byte, fn func(m time.Month, line []byte) bool) {
 		} else {
 			data = nil
 		}
+		if lead, n := octetCount(line); n > 0 {
+			line = line[lead:]
+		}
 		if len(line) > 0 && line[0] == '<' {
 			line = line[min(len(line), 1+max(0, bytes.IndexByte(line[:min(len(line), 6)], '>'))):]
 		}

@@ -1,6 +1,9 @@
 package decode
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -82,6 +85,7 @@ func lineFormats() []lineFormat {
 		{"cloudfront", (*textLine).cloudFront},
 		{"apache-error", (*textLine).apacheError},
 		{"nginx-error", (*textLine).nginxError},
+		{"fastlog", (*textLine).fastLog},
 		{"postgresql", (*textLine).postgres},
 		{"mysql", (*textLine).mysql},
 		{"mssql", (*textLine).mssql},
@@ -128,7 +132,7 @@ func (d *lineReader) knows(s string) bool {
 func (d *lineReader) frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
 	y := yearWalk{year: d.o.Year}
 	noted := false
-	return frameLines(r, nil, func(c Chunk) error {
+	each := func(c Chunk) error {
 		if y.year == 0 {
 			if y.year = yearInMessages(c.Data); y.year == 0 && hasYearless(c.Data) {
 				y.year = 1970
@@ -138,10 +142,69 @@ func (d *lineReader) frame(r io.Reader, emit func(Chunk) error, bad func(model.I
 				bad(model.InputError{Offset: c.Offset, Cause: fmt.Sprintf("no year in stamps; assuming %d, use --year", y.year)})
 			}
 		}
-		c.Header = y.header()
+		c.Header = append(y.header(), c.Header...)
 		y.walk(c.Data)
 		return emit(c)
-	}, bad, func(_, after []byte) bool { return continues(string(after[:min(len(after), 16)])) })
+	}
+	head := bufio.NewReaderSize(r, SniffLen)
+	start, err := head.Peek(SniffLen)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if counted(start) {
+		return frameRecords(head, 0, 0, []byte(countedMark), each, bad, func(buf []byte, end bool) (cut, records int) {
+			for {
+				lead, n := octetCount(buf[cut:])
+				switch {
+				case n > 0 && cut+lead+n <= len(buf):
+					cut += lead + n
+				case end && cut < len(buf): // cut short, or no count at all
+					return len(buf), records + 1
+				case n == 0 && len(buf)-cut > maxOctets: // out of step: up to the next line
+					i := bytes.IndexByte(buf[cut:], '\n')
+					if i < 0 {
+						return cut, records
+					}
+					cut += i + 1
+				default:
+					return cut, records
+				}
+				records++
+			}
+		})
+	}
+	return frameLines(head, nil, each, bad, func(_, after []byte) bool { return continues(string(after[:min(len(after), 16)])) })
+}
+
+// countedMark, behind the year in a chunk's header, says that octet counts and not line
+// ends part its records.
+const countedMark = " counted"
+
+// maxOctets is how long the count of octets before a message may be, with its space.
+const maxOctets = 8
+
+// octetCount reads the count that RFC 6587 puts before a message: how many bytes it takes,
+// and how many the message has, 0 if there is none.
+func octetCount(b []byte) (lead, n int) {
+	for lead < len(b) && lead < maxOctets-1 && isDigit(b[lead]) {
+		n = n*10 + int(b[lead]-'0')
+		lead++
+	}
+	if lead == 0 || lead+1 >= len(b) || b[lead] != ' ' || b[lead+1] != '<' || b[0] == '0' || n < 3 {
+		return 0, 0
+	}
+	return lead + 1, n
+}
+
+// counted says whether an input is a stream of counted messages: right behind the first
+// begins another. Where a line end stands between them, lines do as well.
+func counted(head []byte) bool {
+	lead, n := octetCount(head)
+	if n == 0 || lead+n > len(head) {
+		return false
+	}
+	_, next := octetCount(head[lead+n:])
+	return next > 0
 }
 
 // Bounds of a record of several lines: what lies beyond is a record of its own.
@@ -156,7 +219,8 @@ func continues(line string) bool {
 }
 
 func (d *lineReader) decode(c Chunk, b *Batch) {
-	y := yearFromHeader(c.Header, d.o.Year)
+	header, isCounted := bytes.CutSuffix(c.Header, []byte(countedMark))
+	y := yearFromHeader(header, d.o.Year)
 	text := string(c.Data)
 	var (
 		first, whole   string // the open record: its first line, and all of it
@@ -180,6 +244,23 @@ func (d *lineReader) decode(c Chunk, b *Batch) {
 			b.Emit(e)
 		}
 		first = ""
+	}
+	if isCounted {
+		record = c.Record
+		for at := 0; at < len(text); {
+			lead, n := octetCount(c.Data[at:])
+			if n == 0 || at+lead+n > len(text) {
+				if n = strings.IndexByte(text[at:], '\n') + 1; n == 0 {
+					n = len(text) - at
+				}
+				lead = 0
+			}
+			whole = strings.TrimRight(text[at+lead:at+lead+n], "\r\n")
+			first, offset, record = firstLine(whole), c.Offset+int64(at+lead), record+1
+			flush()
+			at += lead + n
+		}
+		return
 	}
 	more := 0
 	eachLine(c, func(raw []byte, off, rec int64) {
