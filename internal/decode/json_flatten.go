@@ -168,7 +168,39 @@ func (d *jsonDoc) parse(data []byte, at int) (int, error) {
 	d.reset()
 	d.data, d.from, d.p = data, at, at
 	err := d.value(nil, 0)
+	if d.more && err == nil {
+		d.rest(aliasString(data[at:d.p]), nil, 0)
+	}
 	return d.p, err
+}
+
+// rest adds those leaves beyond MaxFields that shapes ask for: what a record is told
+// by counts however much stands before it. Paths in arrays are not among them.
+func (d *jsonDoc) rest(text string, parent *jsonPath, depth int) {
+	eachMember(text, func(key, value string) bool {
+		path := d.paths.child(parent, stringBytes(key))
+		switch c := value[0]; {
+		case c == '{' && depth < 4:
+			d.rest(value, path, depth+1)
+		case c == '{' || c == '[' || len(path.keys) == 0 || d.marked(path.keys[0]):
+		default:
+			for _, k := range path.keys {
+				d.marks[k/64] |= 1 << (k % 64)
+				d.first[k] = int32(len(d.leaves)) //nolint:gosec // at most MaxFields and the keys
+			}
+			kind := model.Number
+			switch c {
+			case '"':
+				kind = model.String
+			case 't', 'f':
+				kind = model.Bool
+			case 'n':
+				kind = model.Null
+			}
+			d.leaves = append(d.leaves, jsonLeaf{path, kind, jsonString(value)})
+		}
+		return true
+	})
 }
 
 func (d *jsonDoc) space() {

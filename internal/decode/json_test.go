@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -351,6 +353,9 @@ func FuzzJSON(f *testing.F) {
 		`{"OperationName":"x","TimeGenerated":"2024-01-01","InitiatedBy":"{\"user\":{\"userPrincipalName\":\"a@b\"}}"}`, "\xff\xfe{\x00}\x00"} {
 		f.Add([]byte(s))
 	}
+	for _, s := range shapeSeeds() {
+		f.Add([]byte(s))
+	}
 	names := model.NewNames()
 	d := JSON(Options{Names: names})
 	r := NewRegistry(d)
@@ -393,6 +398,107 @@ func FuzzJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+// shapeSeeds has a record of each shape that reads more of a record than its fields.
+func shapeSeeds() []string {
+	exec := kubeEvent("system:serviceaccount:shop:web", "create", `"resource":"pods","subresource":"exec","namespace":"shop","name":"web-1"`, "")
+	binding := `,"requestObject":{"roleRef":{"kind":"Role","name":"r"},"subjects":[{"kind":"ServiceAccount","name":"ci"},{"kind":"User","name":"u"}]}`
+	return []string{
+		exec, kubeEvent("u", "create", `"resource":"rolebindings","name":"b"`, binding),
+		`{"kind":"EventList","metadata":{"a":[1]},"items":[` + exec + `]}`,
+		`{"category":"kube-audit","properties":{"log":` + strconv.Quote(exec) + `}}`,
+		`{"protoPayload":{"methodName":"io.k8s.core.v1.pods.exec.create","serviceName":"k8s.io","resourceName":"core/v1/namespaces/n/pods/p/exec"},"timestamp":"2024-03-03T10:00:00Z"}`,
+		`{"@timestamp":"2024-03-03T10:00:00Z","message":` + strconv.Quote(exec) + `,"log":"{"}`,
+		tetragonEvent("process_exec", "-s x", ""), tetragonEvent("process_kprobe", "", `,"function_name":"tcp_connect","args":[{"sock_arg":{"daddr":"1.2.3.4","dport":1}},{"string_arg":"/x"}]`),
+		traceeEvent("sched_process_exec", `{"name":"argv","value":["a","b"]},{"name":"addr","value":{"sin_addr":"1.2.3.4"}}`, ""),
+		osqueryLine(`"time":"1","cmdline":"a","parent":"1","path":"/x"`), osqueryLine(`"eventid":"1","channel":"c","data":"{\"EventData\":{\"a\":\"b\"}}"`),
+		`{"snapshot":[{"a":"1"},2,null],"diffResults":{"added":[{"a":"1"}]},"name":"q","hostIdentifier":"h","unixTime":1709460000}`,
+		`{"resourceLogs":[{"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"h"}}]},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1709460000500000000","body":{"kvlistValue":{"values":[{"key":"a","value":{"arrayValue":{"values":[{"intValue":"1"},{"boolValue":true}]}}}]}}},` +
+			`{"timeUnixNano":"1","body":{"stringValue":"{\"a\":1}"}}]}]}]}`,
+		`{"decoder":{"name":"auditd"},"agent":{"id":"1"},"timestamp":"2024-03-03T10:00:00Z","full_log":"type=SYSCALL msg=audit(1709460000.123:86): syscall=59 type=EXECVE msg=audit(1709460000.123:86): a0=x"}`,
+		`{"decoder":{"name":"w"},"agent":{"id":"1"},"timestamp":"2024-03-03T10:00:00Z","data":{"win":{"system":{"eventID":"1"},"eventdata":{"":"a\\\\b"}}},"location":"x"}`,
+		`{"ID":"1709460000.123:86","SYSCALL":{"SYSCALL":"execve"},"EXECVE":{"ARGV":["a",1]},"PATH":[{"name":"x"},3],"SOCKADDR":[{"SADDR":{"addr":"::1","port":70000}}]}`,
+		`{"__REALTIME_TIMESTAMP":"1709460000200000","MESSAGE":[104,300],"_AUDIT_TYPE_NAME":"SYSCALL","_AUDIT_ID":"1"}`,
+		`{"process":{"audit_token":{"pid":1}},"event_type":9,"time":"2024-03-03T10:00:00Z","mach_time":1,"event":{"exec":{"target":{"ppid":1},"args":["a"]}}}`,
+		`{"_index":"i","_source":` + ecsEvent(`"event":{"category":["process"],"type":["start"]},"process":{"pid":1}`) + `}`,
+		`{"class_uid":1007,"activity_id":1,"metadata":{"version":"1.1.0"},"time":1709460000500,"process":{"pid":1}}`, `{"class_uid":"","metadata":{"version":""},"time":1}`,
+		`{"class_uid":6003,"metadata":{"version":"1","product":{"name":"CloudTrail"}},"api":{"operation":"x","request":{"data":"{\"a\":{}}"}},"time":1}`,
+	}
+}
+
+// TestShapeSeeds: each is understood as a product's, and none for want of care.
+func TestShapeSeeds(t *testing.T) {
+	for _, s := range shapeSeeds() {
+		b := readBatch(t, JSON(Options{Names: model.NewNames()}), []byte(s))
+		if len(b.Events)+len(b.Errors) == 0 {
+			t.Errorf("nothing of %s", s)
+		}
+		for i := range b.Events {
+			var r Registry
+			r.Entities(&b.Events[i])
+		}
+	}
+}
+
+// TestShapeHostile: whatever stands where a shape expects a value, in any place of
+// its record, is no reason to panic.
+func TestShapeHostile(t *testing.T) {
+	odd := []any{nil, "", "x", ":", "{", "[", "\\", "arn:", "system:", float64(-1), 1e300, true, []any{}, map[string]any{}, []any{nil, []any{}, map[string]any{"": ""}}, map[string]any{"a": []any{"b"}}}
+	d := JSON(Options{Names: model.NewNames(), Mappings: shippedMappings(t)})
+	registry := NewRegistry(d)
+	decode := func(text []byte) {
+		defer func() {
+			if p := recover(); p != nil {
+				t.Errorf("%v by %s\n%s", p, text, debug.Stack())
+			}
+		}()
+		var b Batch
+		d.Decode(Chunk{Data: text}, &b)
+		for i := range b.Events {
+			registry.Entities(&b.Events[i])
+		}
+	}
+	for _, seed := range shapeSeeds() {
+		var root any
+		if err := json.Unmarshal([]byte(seed), &root); err != nil {
+			t.Fatalf("%s: %v", seed, err)
+		}
+		try := func() {
+			text, err := json.Marshal(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			decode(text)
+		}
+		var walk func(node any)
+		walk = func(node any) {
+			switch n := node.(type) {
+			case map[string]any:
+				for key, was := range n {
+					for _, n[key] = range odd {
+						try()
+					}
+					delete(n, key)
+					try()
+					n[key] = was
+					walk(was)
+				}
+			case []any:
+				for i, was := range n {
+					for _, n[i] = range odd {
+						try()
+					}
+					n[i] = was
+					walk(was)
+				}
+			}
+		}
+		walk(root)
+		for cut := range seed {
+			decode([]byte(seed[:cut]))
+		}
+	}
 }
 
 // syntheticWindows makes n records like those that NXLog writes of Sysmon.

@@ -15,6 +15,7 @@ func ocsfShape() jsonShape {
 	return jsonShape{
 		name:     "ocsf",
 		all:      []string{"class_uid", "metadata.version|metadata.product.name|metadata.product.vendor_name"},
+		also:     func(d *jsonDoc) bool { class := d.text("class_uid"); _, ok := digits(class); return ok && class != "" },
 		times:    []string{"time_dt", "time", "start_time_dt", "start_time", "metadata.original_time"},
 		received: []string{"metadata.logged_time_dt", "metadata.logged_time"},
 		emit:     emitOCSF,

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ func osqueryShape() jsonShape {
 		name: "osquery",
 		all:  []string{"hostIdentifier", "name", "unixTime"},
 		also: func(d *jsonDoc) bool {
-			return slices.ContainsFunc(d.leaves, func(l jsonLeaf) bool { return isOsqueryRow(l.path.name) })
+			return d.text("action") == "snapshot" || slices.ContainsFunc(d.leaves, func(l jsonLeaf) bool { return isOsqueryRow(l.path.name) })
 		},
 		times: []string{"unixTime"},
 		field: func(path string) string {
@@ -36,14 +37,24 @@ func isOsqueryRow(path string) bool {
 	return ok && (part == "columns" || part == "snapshot" || part == "diffResults")
 }
 
+// Bounds of one line: each of its rows carries what the line says of all.
+const (
+	maxOsqueryRows   = 50_000
+	maxOsqueryCommon = 32
+)
+
 // emitOsquery emits an event for each row of the line.
 func emitOsquery(w *jsonWorker, b *Batch, e *model.Event) error {
 	e.Host = linuxHost(firstOf(w.doc.text("decorations.hostname"), w.doc.text("hostIdentifier")))
 	e.Code = w.doc.text("name")
-	common := slices.Clone(b.Open())
+	common := slices.Clone(b.Open()[:min(len(b.Open()), maxOsqueryCommon)])
 	b.Drop()
-	text := w.text()
+	text, rows := w.text(), 0
 	row := func(columns string) bool {
+		if rows++; rows > maxOsqueryRows {
+			b.report(e.Ref.Offset, e.Ref.Record, fmt.Sprintf("osquery: a line with more than %d rows: the rest of them is left out", maxOsqueryRows))
+			return false
+		}
 		if columns[0] == '{' {
 			one := *e
 			one.Ref.Offset, one.Raw = e.Ref.Offset+offsetIn(text, columns), stringBytes(columns)

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -40,5 +41,17 @@ func TestOsquery(t *testing.T) {
 	wantSlots(t, names, &b.Events[1], "pid=2", "path=/x", "action=snapshot")
 	if e := &b.Events[3]; e.Act != model.ActLogon || e.Source.Product != "windows" || e.Code != "4624" || e.Time.Second() != 59 {
 		t.Errorf("Windows event: %s %+v", describeEvent(e), e.Source)
+	}
+}
+
+func TestOsqueryBounds(t *testing.T) {
+	line := `{"snapshot":[{"a":"1"}` + strings.Repeat(`,{"a":"1"}`, maxOsqueryRows+5) + `],"action":"snapshot","name":"q","hostIdentifier":"h","unixTime":1709460000}`
+	b := readBatch(t, JSON(Options{Names: model.NewNames()}), []byte(line))
+	empty := readBatch(t, JSON(Options{Names: model.NewNames()}), []byte(`{"snapshot":[],"action":"snapshot","name":"q","hostIdentifier":"h","unixTime":1709460000}`))
+	if len(empty.Events)+len(empty.Errors) != 0 {
+		t.Errorf("a snapshot without rows: %d events, %v", len(empty.Events), empty.Errors)
+	}
+	if len(b.Events) != maxOsqueryRows || len(b.Errors) != 1 || !strings.Contains(b.Errors[0].Cause, "rows") {
+		t.Errorf("%d events, %v", len(b.Events), b.Errors)
 	}
 }

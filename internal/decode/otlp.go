@@ -2,6 +2,7 @@ package decode
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -21,9 +22,9 @@ func otlpShape() jsonShape {
 			records + "body.stringValue"},
 		field: func(string) string { return "" },
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
-			text := w.text()
+			text, seen := w.text(), 0
 			eachElement(memberText(text, "resourceLogs"), func(resource string) bool {
-				o := otlpResource{w: w, b: b, e: e, text: text}
+				o := otlpResource{w: w, b: b, e: e, text: text, seen: &seen}
 				o.attributes = otlpAttributes(nil, memberText(resource, "resource", "attributes"))
 				for _, scopes := range [...]string{"scopeLogs", "instrumentationLibraryLogs"} {
 					eachElement(memberText(resource, scopes), func(scope string) bool {
@@ -42,8 +43,12 @@ func otlpShape() jsonShape {
 // An otlpAttribute is one of a resource or log record, its value as text.
 type otlpAttribute struct{ key, value string }
 
-// maxAttributes bounds those of one resource and record.
-const maxAttributes = 256
+// Bounds of one batch: each of its log records carries the attributes of its
+// resource, and at most so many altogether.
+const (
+	maxAttributes = 64
+	maxLogRecords = 50_000
+)
 
 // otlpAttributes adds a list of attributes to another.
 func otlpAttributes(list []otlpAttribute, text string) []otlpAttribute {
@@ -108,6 +113,7 @@ type otlpResource struct {
 	b          *Batch
 	e          *model.Event
 	text       string // of the batch
+	seen       *int   // log records of the batch
 	attributes []otlpAttribute
 }
 
@@ -115,6 +121,12 @@ type otlpResource struct {
 func (o *otlpResource) record(text string) bool {
 	if text[0] != '{' {
 		return true
+	}
+	if *o.seen++; *o.seen > maxLogRecords {
+		if *o.seen == maxLogRecords+1 {
+			o.b.report(o.e.Ref.Offset, o.e.Ref.Record, fmt.Sprintf("otlp: a batch with more than %d log records: the rest of them is left out", maxLogRecords))
+		}
+		return false
 	}
 	e := *o.e
 	e.Raw, e.Ref.Offset = stringBytes(text), o.e.Ref.Offset+offsetIn(o.text, text)

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -42,5 +43,14 @@ func TestOTLP(t *testing.T) {
 		if got != want[i] || e.Time.Unix() != 1709460000 || string(e.Raw) != batch[e.Ref.Offset:int(e.Ref.Offset)+len(e.Raw)] {
 			t.Errorf("%d: got %s\nwant %s (%v, offset %d)", i, got, want[i], e.Time, e.Ref.Offset)
 		}
+	}
+}
+
+func TestOTLPBounds(t *testing.T) {
+	const record = `{"timeUnixNano":"1709460000500000000","body":{"stringValue":"x"}}`
+	batch := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + record + strings.Repeat(","+record, maxLogRecords+5) + `]}]}]}`
+	b := readBatch(t, JSON(Options{Names: model.NewNames()}), []byte(batch))
+	if len(b.Events) != maxLogRecords || len(b.Errors) != 1 || !strings.Contains(b.Errors[0].Cause, "log records") {
+		t.Errorf("%d events, %v", len(b.Events), b.Errors)
 	}
 }

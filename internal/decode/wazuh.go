@@ -122,14 +122,18 @@ func halveBackslashes(s string) string {
 // other.
 func wazuhAudit(w *jsonWorker, b *Batch, e *model.Event, text string) bool {
 	var records []auditRecord
-	for len(records) < maxAuditRecords && text != "" {
-		one := text
-		if next := strings.Index(text[1:], "type="); next >= 0 && strings.Contains(text[1+next:], "audit(") {
-			one, text = text[:1+next], text[1+next:]
-		} else {
-			text = ""
+	for from, to := 0, 0; from < len(text) && len(records) < maxAuditRecords; from = to {
+		for to++; to < len(text); to++ { // up to where the next one begins
+			next := strings.Index(text[to:], "type=")
+			if next < 0 {
+				to = len(text)
+				break
+			}
+			if to += next; strings.Contains(text[to:min(len(text), to+64)], " msg=audit(") {
+				break
+			}
 		}
-		if r, ok := parseAuditRecord(one); ok {
+		if r, ok := parseAuditRecord(text[from:min(to, len(text))]); ok {
 			records = append(records, r)
 		}
 	}
