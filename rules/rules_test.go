@@ -161,8 +161,8 @@ func TestRulesAreWellFormed(t *testing.T) {
 		if len(r.Placeholders) > 0 {
 			complain("has placeholders %v, which nothing fills in", r.Placeholders)
 		}
-		if r.LogSource.Product == "" {
-			complain("names no product")
+		if r.Correlation == nil && r.LogSource.Product == "" && r.LogSource.Category == "" {
+			complain("names neither product nor category")
 		}
 		for _, problem := range tagProblems(r.Tags) {
 			complain("%s", problem)
