@@ -281,7 +281,7 @@ func (d *document) regexValue(m mods, v *yaml.Node, where string) (*expr, error)
 	if err != nil {
 		return nil, d.fail(v, where, "%s", err)
 	}
-	return leaf(test{op: testRegex, field: m.field, text: re.String(), re: re}), nil
+	return leaf(test{op: testRegex, field: m.field, text: re.String(), re: &regex{Regexp: re}}), nil
 }
 
 // textValue runs the modifiers of a text in the order written. Each may turn one

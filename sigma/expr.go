@@ -2,7 +2,6 @@ package sigma
 
 import (
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +62,7 @@ type test struct {
 
 	pat    pattern // testPattern; folded unless cased
 	text   string  // testNumber: the canonical number; testRegex: its source; testFieldRef: the other field
-	re     *regexp.Regexp
+	re     *regex
 	prefix netip.Prefix
 	num    float64 // testCompare
 }

@@ -33,6 +33,7 @@ type Matcher struct {
 	found  []int32 // predicates found in a text
 	num    [maxNumberLen]byte
 	memory *memory
+	dfas   dfas
 }
 
 type value struct {
@@ -373,7 +374,7 @@ func (m *Matcher) truth(p *plan, st *planState, id int32) bool {
 func (m *Matcher) check(pr *pred, id int32) bool {
 	if pr.slot < 0 {
 		for i := range m.values {
-			if v := &m.values[i]; v.kind != Null && pr.test.matchValue(v.text) {
+			if v := &m.values[i]; v.kind != Null && m.test(pr.test, v.text) {
 				return true
 			}
 		}
@@ -407,7 +408,7 @@ func (m *Matcher) check(pr *pred, id int32) bool {
 // passes reports whether a value passes a predicate's test, and remembers it.
 func (m *Matcher) passes(pr *pred, id int32, v *value) bool {
 	if v.mem == nil || !v.mem.is(pr.field, v.text) {
-		return pr.test.matchValue(v.text)
+		return m.test(pr.test, v.text)
 	}
 	h := v.mem.hit(id)
 	if h == nil {
@@ -415,9 +416,17 @@ func (m *Matcher) passes(pr *pred, id int32, v *value) bool {
 	}
 	if h.truth == unknown {
 		h.truth = refuted
-		if pr.test.matchValue(v.text) {
+		if m.test(pr.test, v.text) {
 			h.truth = confirmed
 		}
 	}
 	return h.truth == confirmed
+}
+
+// test reports whether a value passes a test, as matchValue does.
+func (m *Matcher) test(t *test, text string) bool {
+	if t.op == testRegex {
+		return m.dfas.match(t.re, text)
+	}
+	return t.matchValue(text)
 }
