@@ -304,7 +304,7 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 		if !r.Raised {
 			continue
 		}
-		c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Observed: observed}
+		c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Same: map[string]string{}, Observed: observed}
 		for _, m := range r.Members {
 			if m.Tier == fusion.Core {
 				c.Core = append(c.Core, m.Alert)
@@ -312,6 +312,9 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 				c.Context = append(c.Context, m.Alert)
 			}
 			c.Gain[m.Alert.ID] = m.Gain
+			if m.Same != "" {
+				c.Same[m.Alert.ID] = m.Same
+			}
 		}
 		if len(c.Core) == 0 {
 			continue

@@ -214,23 +214,30 @@ func actOf(m *meta) groupKey {
 const echo = .2
 
 // once leaves of the bits of m what its events have not given already: several
-// rules that match one event are one piece of evidence.
+// rules that match one event are one piece of evidence, and so are several products
+// that tell of one act.
 func (c *candidate) once(m *meta, bits float64) float64 {
 	if c.shown == nil {
 		c.shown = map[string]float64{}
 	}
 	given := 0.0
+	act := m.actID()
+	if m.same != nil {
+		given = c.shown[act]
+	}
+	seen := given > 0
 	for _, a := range m.alerts {
 		for _, x := range a.Evidence {
 			given = max(given, c.shown[x.ID])
 		}
 	}
+	c.shown[act] = max(c.shown[act], bits)
 	for _, a := range m.alerts {
 		for _, x := range a.Evidence {
 			c.shown[x.ID] = max(c.shown[x.ID], bits)
 		}
 	}
-	if m.level >= 3 {
+	if m.level >= 3 && !seen {
 		return max(bits-given, echo*bits)
 	}
 	return max(bits-given, min(bits, 0))

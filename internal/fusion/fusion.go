@@ -18,6 +18,7 @@ package fusion
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"time"
 
@@ -54,6 +55,9 @@ type Member struct {
 	Alert *model.Alert
 	Tier  Tier
 	Gain  float64 // bits it adds to the score
+	// Same is the id of the alert that told of the same act first, if another product
+	// or rule did: the story tells the act once, and it counts once.
+	Same string
 }
 
 // A Result is one incident, or with Raised false one that almost was.
@@ -96,6 +100,7 @@ type Engine struct {
 	mem     *graph.Memory
 	rates   *rates
 	dedup   dedup
+	tellers tellers
 	metas   []*meta
 	cands   []*candidate
 	index   map[model.EntityKey]*ring
@@ -128,6 +133,7 @@ func New(o Options) *Engine {
 func (e *Engine) reset() {
 	e.rates = newRates(e.opt.Priors)
 	e.dedup = newDedup()
+	e.tellers = newTellers()
 	e.metas, e.seen = nil, map[string]bool{}
 	e.restart()
 }
@@ -165,6 +171,11 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 	}
 	if len(e.metas) > 0 {
 		e.begin = e.metas[0].first
+	}
+	if slices.ContainsFunc(e.metas, func(m *meta) bool { return teller(m.alerts[0]) != "" }) { // our own alone tell nothing twice
+		for _, m := range e.metas {
+			e.tellers.hear(e, m)
+		}
 	}
 	e.rates.measure(e.metas, nil)
 	e.fold()
@@ -214,6 +225,7 @@ func (e *Engine) Add(a *model.Alert) []Change {
 	}
 	m.n = len(e.metas)
 	e.metas = append(e.metas, m)
+	e.tellers.hear(e, m)
 	e.learn()
 	e.rates.cold = 50 * math.Exp2(-e.now.Sub(e.begin).Hours()/6)
 	e.judge(m)

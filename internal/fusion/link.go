@@ -242,6 +242,9 @@ func (e *Engine) judge(m *meta) {
 			fit = append(fit, x)
 		}
 	}
+	if m.same != nil { // what tells of one act is in one campaign, whatever else speaks for it
+		fit = e.withSame(m, fit)
+	}
 	if len(fit) == 0 {
 		c := &candidate{n: len(e.cands)}
 		e.cands = append(e.cands, c)

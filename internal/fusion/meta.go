@@ -227,6 +227,9 @@ type meta struct {
 	gain   float64 // bits it adds to its own
 	rep    int     // how many of its rule and subject the candidate held when it came
 	beside bool    // came with a candidate that shares only the place
+
+	same  *meta   // who told of the same act first, see sameact.go
+	twins []*meta // and who told of it after this one
 }
 
 func (m *meta) rule() string { return m.alerts[0].Rule.ID }

@@ -53,7 +53,7 @@ func (e *Engine) result(c *candidate) *Result {
 			if i > 0 {
 				gain = 0
 			}
-			r.Members = append(r.Members, Member{Alert: a, Tier: tier, Gain: round2(gain)})
+			r.Members = append(r.Members, Member{Alert: a, Tier: tier, Gain: round2(gain), Same: m.toldBy(c)})
 			if a.End.After(r.Last) {
 				r.Last = a.End
 			}
@@ -101,6 +101,8 @@ func (m *meta) tier() Tier {
 	switch {
 	case m.beside:
 		return Context
+	case m.same != nil && m.same.cand.top() == m.cand.top() && m.same.tier() == Core:
+		return Core // as the other teller of the act
 	case m.parent == nil || m.gain >= 1 || m.via.class == narrow:
 		return Core
 	case m.level >= 2 && m.via.class == shared && m.bits >= linkMost, m.level >= 3 && !m.parent.beside:
@@ -118,10 +120,14 @@ func round2(x float64) float64 {
 
 func (m *meta) toLink() model.Link {
 	from, to := m.parent.alerts[0], m.alerts[0]
+	detail := m.detail(apart(m.parent, m))
+	if who := m.toldBy(m.cand.top()); who != "" {
+		detail += fmt.Sprintf("; it tells of the same act as %s of %s, and counts for what it adds", who, m.told())
+	}
 	return model.Link{From: from.ID, To: to.ID, Reason: m.via.reason, Entity: m.via.key, Shared: m.via.key.String(), Bits: round2(m.bits),
 		Terms: map[string]float64{"time": round2(m.terms.time), "entity": round2(m.terms.entity), "fidelity": round2(m.terms.fidelity),
 			"stage": round2(m.terms.stage), "background": round2(m.terms.background), "cluster": round2(m.terms.cluster)},
-		Detail: m.detail(apart(m.parent, m))}
+		Detail: detail}
 }
 
 // repeat links a further alert of a burst or fan-out to its first.

@@ -27,7 +27,8 @@ type deed struct {
 	act      model.Act
 	entities []model.Entity
 	text     string
-	title    string // of its most serious alert
+	title    string   // of its most serious alert
+	tellers  []string // the products that told of it, if there are several; ours is "Catena"
 	alerts   []string
 	events   []string
 	gain     float64
@@ -42,6 +43,7 @@ func collect(c Case, mem Memory) []*deed {
 	var ds []*deed
 	byEvent := map[string]*deed{}
 	byAct := map[actKey]*deed{}
+	byTeller := map[string]*deed{}  // by the first alert about an act
 	weighed := map[[2]string]bool{} // rules told of a host
 	for _, a := range c.Core {
 		gain := c.Gain[a.ID]
@@ -50,7 +52,12 @@ func collect(c Case, mem Memory) []*deed {
 			gain = max(gain, levelWeight(a))
 		}
 		d := byEvent[a.Evidence[0].ID]
-		if d == nil || d.host != a.Host {
+		act := cmp.Or(c.Same[a.ID], a.ID)
+		if same := byTeller[act]; same != nil {
+			d = same
+			d.join(a, gain)
+			d.adopt(a, c.Observed[a.Evidence[0].ID], mem)
+		} else if d == nil || d.host != a.Host {
 			d = fromAlert(a, gain, mem)
 			if o := c.Observed[a.Evidence[0].ID]; o != nil {
 				d.fill(o, mem)
@@ -64,6 +71,8 @@ func collect(c Case, mem Memory) []*deed {
 		} else {
 			d.join(a, gain)
 		}
+		byTeller[act] = d
+		d.tell(a)
 		for _, e := range a.Evidence {
 			if byEvent[e.ID] == nil {
 				byEvent[e.ID] = d
@@ -99,6 +108,33 @@ func collect(c Case, mem Memory) []*deed {
 	})
 	return ds
 }
+
+// adopt makes the telemetry's telling of an act that of the deed, where a product
+// only claimed that there was one.
+func (d *deed) adopt(a *model.Alert, o *model.Observation, mem Memory) {
+	if d.act == model.ActNone && a.Act != model.ActNone {
+		d.act, d.host, d.entities, d.user = a.Act, cmp.Or(a.Host, d.host), a.Entities, ""
+		d.process, d.parent, d.procKey = model.Entity{}, model.Entity{}, model.EntityKey{}
+		d.identify(a.Entities, a.Host, a.Time, mem)
+	}
+	if o != nil && a.Act == d.act {
+		d.fill(o, mem)
+	}
+}
+
+// tell notes who told of the deed.
+func (d *deed) tell(a *model.Alert) {
+	who := "Catena"
+	if a.Rule.Source == a.Product {
+		who = a.Product
+	}
+	if !slices.Contains(d.tellers, who) && len(d.tellers) < maxTellers {
+		d.tellers = append(d.tellers, who)
+	}
+}
+
+// maxTellers bounds the products named as having told of one deed.
+const maxTellers = 8
 
 // addresses are those that the core alerts' cloud calls came from.
 func addresses(c Case) addressSet {

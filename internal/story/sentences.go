@@ -142,6 +142,9 @@ func summary(ds []*deed) string {
 	if lead.title != "" && lead.act != model.ActNone {
 		s += " (" + lead.title + ")"
 	}
+	if len(lead.tellers) > 1 {
+		s += ", told by " + strings.Join(lead.tellers, " and ")
+	}
 	if n := len(ds) - 1; n > 0 {
 		s += fmt.Sprintf("; %d more like it", n)
 	}

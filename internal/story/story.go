@@ -26,6 +26,7 @@ type Case struct {
 	Context  []*model.Alert // low-gain members, shown apart
 	Links    []model.Link
 	Gain     map[string]float64 // bits by alert id
+	Same     map[string]string  // alert id to that of the alert which told of the same act first
 	// Observed are the events that the alerts are about, by id, as far as known.
 	Observed map[string]*model.Observation
 }
