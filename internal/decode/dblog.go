@@ -35,7 +35,7 @@ func (l *textLine) postgres() bool {
 		}
 	}
 	if strings.HasPrefix(rest, ",") {
-		return l.postgresCSV(st, rest[1:])
+		return l.postgresCSV(st, rest[1:]+l.whole[min(len(l.whole), len(l.s)):])
 	}
 	prefix, level, message := "", "", ""
 	for _, word := range [...]string{"LOG", "FATAL", "ERROR", "PANIC", "WARNING", "NOTICE", "STATEMENT", "DETAIL", "HINT", "CONTEXT", "INFO", "DEBUG"} {

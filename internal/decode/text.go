@@ -218,6 +218,15 @@ func continues(line string) bool {
 	return line != "" && (line[0] == ' ' || line[0] == '\t' || strings.HasPrefix(line, "Caused by: "))
 }
 
+// quoteOpen says whether a record is a row of PostgreSQL's csvlog that ends within quotes:
+// a statement has as many lines as its author gave it.
+func quoteOpen(record string) bool {
+	if len(record) < 32 || !isDigit(record[0]) || record[4] != '-' || record[19] != '.' || strings.IndexByte(record[20:32], ',') < 0 {
+		return false
+	}
+	return strings.Count(record, `"`)%2 == 1
+}
+
 func (d *lineReader) decode(c Chunk, b *Batch) {
 	header, isCounted := bytes.CutSuffix(c.Header, []byte(countedMark))
 	y := yearFromHeader(header, d.o.Year)
@@ -266,7 +275,7 @@ func (d *lineReader) decode(c Chunk, b *Batch) {
 	eachLine(c, func(raw []byte, off, rec int64) {
 		at := off - c.Offset
 		end := at + int64(len(raw))
-		if first != "" && continues(text[at:min(end, at+16)]) && more < maxMoreLines && end-(offset-c.Offset) <= maxMoreBytes {
+		if first != "" && (continues(text[at:min(end, at+16)]) || quoteOpen(whole)) && more < maxMoreLines && end-(offset-c.Offset) <= maxMoreBytes {
 			more++
 			whole = text[offset-c.Offset : end]
 			return

@@ -271,6 +271,8 @@ func TestTextFields(t *testing.T) {
 	f(`CEF:0|Acme|Fire\|Wall|1.0|100|Login failed|5|rt=1709546401000 src=203.0.113.9 msg=it said a\=b and more cs1Label=Policy Name cs1=all of it\nand on act=deny`, map[string]string{
 		"DeviceProduct": "Fire|Wall", "msg": "it said a=b and more", "Policy Name": "all of it\nand on", "action": "deny", "blocked": "true"})
 	f("2024-03-04 10:00:01.123 UTC [77] app@shop LOG:  statement: select 1\n\tfrom cards\n\twhere x", map[string]string{"statement": "select 1\n\tfrom cards\n\twhere x"})
+	f("2024-03-04 10:00:01.123 UTC,\"bob\",\"shop\",77,\"203.0.113.9:5050\",65,1,\"SELECT\",2024-03-04 10:00:00 UTC,3/4,0,LOG,00000,\"statement: select \"\"a\"\"\nfrom cards\n\",,,,,,,,,\"\"\n",
+		map[string]string{"statement": "select \"a\"\nfrom cards\n", "database": "shop"})
 	f("2024-03-04 10:00:01,000 ERROR [main] it broke\njava.lang.X: no\n\tat a.b.C\nCaused by: d.E\n", nil)
 	f(`Mar  4 10:00:01 gw kernel: [8.1] [UFW BLOCK] IN=eth0 OUT= SRC=203.0.113.9 DST=10.0.0.1 LEN=60 PROTO=ICMP [SRC=1.1.1.1 DST=2.2.2.2 PROTO=UDP ] `, map[string]string{
 		"src_ip": "203.0.113.9", "dst_ip": "10.0.0.1", "protocol": "icmp", "rule": "UFW BLOCK", "program": "kernel"})

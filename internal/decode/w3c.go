@@ -131,6 +131,8 @@ func columnAlias(name string) string {
 		return "cs-host"
 	case "sc(content-type)", "sc-content-type":
 		return "sc-content-type"
+	case "cip", "client-ip":
+		return "c-ip"
 	case "c-port":
 		return "src_port"
 	}
@@ -166,6 +168,10 @@ func (d *columnsDecoder) Decode(c Chunk, b *Batch) {
 			return
 		}
 		values = values[:0]
+		if h.Comma && strings.IndexByte(line, '"') >= 0 {
+			values = csvText(values, line, len(cols)+1)
+			line = ""
+		}
 		for rest := line; rest != "" && len(values) <= len(cols); {
 			i := strings.IndexAny(rest, " \t")
 			if h.Comma {
@@ -183,7 +189,7 @@ func (d *columnsDecoder) Decode(c Chunk, b *Batch) {
 			return
 		}
 		e := model.Event{Ref: model.Ref{Input: c.Input, Record: record, Offset: offset}, Format: "w3c", Raw: raw}
-		l := textLine{lineReader: d.d, b: b, e: &e, s: line, whole: line}
+		l := textLine{lineReader: d.d, b: b, e: &e, s: text[offset-c.Offset:][:len(raw)]}
 		var ok bool
 		if h.Flow {
 			ok = l.flowColumns(cols, values)
@@ -226,7 +232,7 @@ func (l *textLine) w3c(h *columnsHeader, cols []column, values []string) bool {
 		case "time":
 			clock = v
 			continue
-		case "date-time", "DateTime":
+		case "date-time", "DateTime", "dateTime":
 			date, clock, _ = strings.Cut(strings.TrimSuffix(v, "Z"), "T")
 			continue
 		case "s-computername":
@@ -235,6 +241,8 @@ func (l *textLine) w3c(h *columnsHeader, cols []column, values []string) bool {
 			proxy = true
 		case "x-edge-location", "x-edge-result-type":
 			edge = true
+		case "c-ip":
+			v, _ = endpoint(v)
 		case "cs-uri-stem":
 			stem = v
 		case "cs-uri-query":
@@ -278,6 +286,11 @@ func (l *textLine) webColumns(stem, query string, proxy, edge bool) {
 		l.source(model.Application, "aws", "webserver", "cloudfront")
 	case proxy:
 		l.source(model.Network, "proxy", "proxy", "")
+	case method == "" && stem == "": // Exchange writes all its logs in this form
+		l.source(model.Email, "exchange", "", "exchange")
+		l.onMachine()
+		l.signInOf(l.s, "", b.Text(model.FCIp))
+		return
 	default:
 		l.source(model.Application, "iis", "webserver", "iis")
 		l.onMachine()

@@ -36,6 +36,14 @@ func TestColumnsIIS(t *testing.T) {
 		`2024-03-04T10:00:04Z iis/webserver none 404 iis ip/src=203.0.113.9 url/object=http://web01/x host=web01`)
 }
 
+func TestColumnsExchange(t *testing.T) {
+	columnLines(t, "#Software: Microsoft Exchange Server\r\n#Log-type: IMAP4 Log\r\n#Fields: dateTime,sessionId,seqNumber,sIp,cIp,user,duration,context\r\n"+
+		`2024-03-04T10:00:01.530Z,0E,2,10.0.0.1:143,203.0.113.9:35070,bob,168,"R=""2 NO AUTHENTICATE failed."";Msg=""AuthFailed:LogonDenied,User: bob"""`+"\r\n"+
+		"2024-03-04T10:00:02.530Z,0E,3,10.0.0.1:143,203.0.113.9:35070,bob,168,R=ok\r\n",
+		`2024-03-04T10:00:01Z exchange/ logon_failed refused exchange user/target=host-of-u_ex.log\bob ip/src=203.0.113.9 host=host-of-u_ex.log`,
+		`2024-03-04T10:00:02Z exchange/ none  exchange user/actor=host-of-u_ex.log\bob ip/src=203.0.113.9 host=host-of-u_ex.log`)
+}
+
 func TestColumnsFlow(t *testing.T) {
 	columnLines(t, "version vpc-id srcaddr dstaddr srcport dstport protocol start end action log-status\n"+
 		"5 vpc-1 10.0.0.8 203.0.113.9 5555 443 6 1709546401 1709546461 ACCEPT OK\n"+
