@@ -35,6 +35,7 @@ var extractors = map[string]func(*model.Event){
 var formatExtractors = map[string]func(*model.Event){
 	"netfilter":  textEntities,
 	"elb":        textEntities,
+	"aws-waf":    textEntities,
 	"vpc-flow":   textEntities,
 	"cloudfront": textEntities,
 	"s3-access":  s3Entities,

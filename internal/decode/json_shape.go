@@ -66,6 +66,7 @@ func jsonShapes() []jsonShape {
 		nsgFlowShape(),
 		azureResourceShape(),
 		entraRowShape(),
+		azureSDKShape(),
 		azureDiagShape(),
 		officeShape(),
 		gcpAuditShape(),
@@ -78,6 +79,13 @@ func jsonShapes() []jsonShape {
 		mongoAuditShape(),
 		crowdStrikeShape(),
 		ocsfShape(),
+		caddyShape(),
+		traefikShape(),
+		wafShape(),
+		resolverShape(),
+		flowJSONShape(),
+		messageTraceShape(),
+		proxyJSONShape(),
 		ecsShape(), // any product's: last
 	}
 }

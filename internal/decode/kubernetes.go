@@ -12,9 +12,15 @@ import (
 // three stages; see kubeRequest.act.
 func kubeAuditShape() jsonShape {
 	return jsonShape{
-		name:  "kubernetes-audit",
-		all:   []string{"auditID", "verb"},
-		any:   []string{"user.username", "requestURI", "objectRef.resource"},
+		name: "kubernetes-audit",
+		all:  []string{"auditID|kind"},
+		any:  []string{"verb", "user.username", "requestURI", "objectRef.resource"},
+		also: func(d *jsonDoc) bool { // pipelines leave out what they find needless
+			if strings.HasPrefix(d.text("apiVersion"), "audit.k8s.io/") || d.has("auditID") && d.has("verb") {
+				return true
+			}
+			return d.text("kind") == "Event" && d.has("verb") && (d.has("responseStatus.code") || d.has("objectRef.resource") || d.has("user.username") || d.has("requestURI"))
+		},
 		times: []string{"requestReceivedTimestamp", "timestamp", "stageTimestamp", "p_event_time"},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			doc := &w.doc

@@ -55,6 +55,7 @@ func TestKubernetesAudit(t *testing.T) {
 			`"extra":{"authentication.kubernetes.io/pod-name":["web-1"],"authentication.kubernetes.io/node-name":["N1"]},"groups"`, 1),
 			source, "object_read get secrets audit user/actor=system:serviceaccount:shop:web pod/actor=shop/web-1 host/src=n1 user/target=admin" + from +
 				" namespace/target=shop resource/target=secrets/shop/db", nil},
+		{`{"kind":"Event","verb":"get","user":{"username":"bob"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2024-03-03T10:00:00Z"}`, source, "api_call get audit user/actor=bob", nil},
 		// v1beta1
 		{`{"metadata":{"creationTimestamp":"2024-03-03T10:00:00Z"},"level":"Metadata","timestamp":"2024-03-03T10:00:00Z","auditID":"x","stage":"ResponseComplete","requestURI":"/api/v1/namespaces","verb":"create",` +
 			`"user":{"username":"bob"},"sourceIPs":["203.0.113.5"],"objectRef":{"resource":"namespaces","name":"foo"},"responseStatus":{"code":201}}`,

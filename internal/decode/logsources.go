@@ -104,6 +104,9 @@ var otherSources = [...]model.LogSource{
 	{Product: "sql", Category: "application", Service: "postgresql"}, {Product: "sql", Category: "application", Service: "mysql"},
 	{Product: "openvpn", Service: "openvpn"}, {Product: "macos", Service: "endpointsecurity"},
 	{Product: "linux", Service: "tetragon"}, {Product: "linux", Service: "tracee"}, {Product: "linux", Category: "process_creation", Service: "tracee"},
+	{Product: "linux", Service: "osquery"}, {Product: "windows", Service: "osquery"}, {Product: "macos", Service: "osquery"}, {Product: "osquery", Service: "osquery"},
+	{Product: "aws", Category: "webserver", Service: "waf"}, {Product: "aws", Category: "dns", Service: "route53"}, {Product: "m365", Service: "messagetrace"},
+	{Product: "caddy", Category: "webserver", Service: "caddy"}, {Product: "traefik", Category: "webserver", Service: "traefik"}, {Product: "envoy", Category: "webserver", Service: "envoy"},
 }
 
 // zeekLogs are the logs that Zeek writes by itself; scripts may add others.
