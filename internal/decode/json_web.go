@@ -17,6 +17,9 @@ type webRequest struct {
 func (r *webRequest) emit(w *jsonWorker, b *Batch, e *model.Event, product, service string) error {
 	e.Source = model.LogSource{Product: product, Category: "webserver", Service: service}
 	e.Subsystem = model.Application
+	if e.Host == "" && !hostless(product) { // an access log does not say whose it is
+		e.Host = "host-of-" + linuxHost(inputName(e.Ref.Input))
+	}
 	client := r.client
 	if host, _, err := net.SplitHostPort(client); err == nil {
 		client = host

@@ -5,17 +5,17 @@ import "testing"
 func TestWebJSON(t *testing.T) {
 	const site = " domain/dst=shop.example url/object=http://shop.example/login.php?a=1"
 	web := []string{"c-ip=203.0.113.9", "cs-method=POST", "cs-uri-stem=/login.php", "cs-uri-query=a=1", "sc-status=200", "cs-user-agent=curl/8", "cs-host=shop.example"}
-	checkGolden(t, "caddy", "", []golden{
+	checkGolden(t, "caddy", "host-of-golden.json", []golden{
 		{`{"level":"info","ts":1709460000.5,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":"10.0.0.1","client_ip":"203.0.113.9","proto":"HTTP/1.1","method":"POST","host":"shop.example","uri":"/login.php?a=1","headers":{"User-Agent":["curl/8"]}},"user_id":"","size":5,"status":200}`,
 			"caddy/webserver/caddy", "connect 200 caddy ip/src=203.0.113.9" + site, web},
 		{`{"ts":1709460000.5,"request":{"remote_ip":"203.0.113.9","method":"GET","host":"shop.example","uri":"/"},"user_id":"bob","status":401}`,
-			"caddy/webserver/caddy", "logon_failed 401 caddy user/target=bob ip/src=203.0.113.9 domain/dst=shop.example url/object=http://shop.example/", []string{"cs-username=bob"}},
+			"caddy/webserver/caddy", "logon_failed 401 caddy user/target=host-of-golden.json\\bob ip/src=203.0.113.9 domain/dst=shop.example url/object=http://shop.example/", []string{"cs-username=bob"}},
 	})
-	checkGolden(t, "traefik", "", []golden{
+	checkGolden(t, "traefik", "host-of-golden.json", []golden{
 		{`{"ClientAddr":"203.0.113.9:39490","ClientHost":"203.0.113.9","ClientUsername":"-","DownstreamStatus":200,"RequestHost":"shop.example","RequestMethod":"POST","RequestPath":"/login.php?a=1","StartUTC":"2024-03-03T10:00:00.4Z","request_User-Agent":"curl/8"}`,
 			"traefik/webserver/traefik", "connect 200 traefik ip/src=203.0.113.9" + site, web},
 	})
-	checkGolden(t, "access-json", "", []golden{
+	checkGolden(t, "access-json", "host-of-golden.json", []golden{
 		{`{":authority":"shop.example","downstream_remote_address":"10.0.0.12:59292","method":"POST","response_code":200,"start_time":"2024-03-03T10:00:00.4Z","user-agent":"curl/8","path":"/login.php?a=1","x-forwarded-for":"203.0.113.9, 10.0.0.1"}`,
 			"envoy/webserver/envoy", "connect 200 envoy ip/src=203.0.113.9" + site, web},
 		{`{"time_iso8601":"2024-03-03T10:00:00+00:00","remote_addr":"203.0.113.9","request_method":"POST","request_uri":"/login.php?a=1","status":"200","http_user_agent":"curl/8","host":"shop.example"}`,

@@ -130,7 +130,7 @@ func TestOCSFPairs(t *testing.T) {
 	for class := range classes {
 		keys = append(keys, class)
 	}
-	slices.SortFunc(keys, func(x, y string) int { return cmp.Compare(x, y) })
+	slices.SortFunc(keys, cmp.Compare[string])
 	for _, class := range keys {
 		c := classes[class]
 		total, agree = total+c.compared, agree+c.agree
