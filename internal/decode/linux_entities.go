@@ -180,6 +180,11 @@ func syslogEntities(e *model.Event) {
 		}
 	case model.ActIdentify:
 		l.add(model.Entity{Type: model.Resource, Value: instanceIn(e.Text(model.FMessageLower)), Role: model.Subject})
+	case model.ActShareAccess: // a share's files stand below it, whatever folder it is
+		l.user(user, model.Actor)
+		if path := e.Text(model.FTargetFilename); path != "" {
+			l.file("/"+strings.TrimPrefix(path, "/"), model.Object)
+		}
 	default:
 		l.user(user, model.Actor)
 	}

@@ -278,13 +278,16 @@ func (l *syslogLine) daemon(m string) {
 	if l.program == "kernel" {
 		return
 	}
-	if l.program == "fail2ban.actions" || l.program == "fail2ban" || strings.HasPrefix(l.program, "fail2ban") {
+	if strings.HasPrefix(l.program, "fail2ban") || strings.HasPrefix(m, "fail2ban.") {
 		for _, verb := range [...]string{"] Ban ", "] Unban ", "] Found ", "] Restore Ban "} {
 			if _, rest, ok := strings.Cut(m, verb); ok {
 				l.from(rest)
 				l.e.Code = strings.ToLower(strings.Trim(verb, "] "))
 			}
 		}
+		return
+	}
+	if l.program == "smbd_audit" && l.sambaAudit(m) {
 		return
 	}
 	if user, from, status, ok := sambaLine(m); ok {
@@ -309,6 +312,30 @@ func (l *syslogLine) daemon(m string) {
 		return
 	}
 	l.signIn(m)
+}
+
+// sambaAudit reads a line of Samba's module full_audit with its usual prefix: who, from
+// where, what, whether it went well, on which file.
+//
+//	CORP\bob|203.0.113.9|share|unlink|ok|dir/file
+func (l *syslogLine) sambaAudit(m string) bool {
+	part := strings.Split(m, "|")
+	if len(part) < 5 || len(part) > 12 || !isAddress(part[1]) {
+		return false
+	}
+	for i := 2; i+1 < len(part); i++ {
+		if result := part[i+1]; result != "ok" && !strings.HasPrefix(result, "fail") {
+			continue
+		}
+		l.set(model.FUserLower, part[0])
+		l.set(model.FRemoteIp, part[1])
+		l.set(model.FTargetFilename, part[len(part)-1])
+		if l.e.Code = part[i]; part[i+1] == "ok" {
+			l.e.Act = model.ActShareAccess
+		}
+		return true
+	}
+	return false
 }
 
 // sambaLine reads Samba's audit of authentication:

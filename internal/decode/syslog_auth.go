@@ -399,6 +399,8 @@ func (l *syslogLine) auth(m string) {
 	switch l.program {
 	case "su":
 		l.su(m)
+	case "login", "doas":
+		l.signIn(m)
 	case "systemd-logind":
 		if rest, ok := strings.CutPrefix(m, "New session "); ok {
 			id, user, _ := strings.Cut(rest, " of user ")

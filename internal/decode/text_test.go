@@ -238,6 +238,12 @@ func TestTextSignIns(t *testing.T) {
 			`10:00:01 application application/application logon_failed refused  ip/src=203.0.113.9 host=host-of-x.log`},
 		{`2024-03-04 10:00:01 INFO user bob is not logged in, from 203.0.113.9`,
 			`10:00:01 application application/application none   host=host-of-x.log`},
+		{`2024-03-04 10:00:01,123 fail2ban.actions        [7]: NOTICE  [sshd] Ban 203.0.113.9`,
+			`10:00:01 application application/application none ban  ip/src=203.0.113.9 host=host-of-x.log`},
+		{`Mar  4 10:00:01 fs smbd_audit: CORP\bob|203.0.113.9|home|unlink|ok|plans/a.doc`,
+			`10:00:01 syslog linux/ share_access unlink syslog user/actor=corp\bob file/object=fs:/plans/a.doc ip/src=203.0.113.9 host=fs`},
+		{`Mar  4 10:00:01 con login[7]: FAILED LOGIN (1) on '/dev/tty1' FOR 'bob', Authentication failure`,
+			`10:00:01 syslog linux/ logon_failed refused auth user/target=con\bob host=con`},
 		{`Mar  4 10:00:01 gw fail2ban.actions[7]: NOTICE [sshd] Ban 203.0.113.9`,
 			`10:00:01 syslog linux/ none ban syslog ip/src=203.0.113.9 host=gw`},
 	})
