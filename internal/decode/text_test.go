@@ -414,6 +414,7 @@ func TestTextSniff(t *testing.T) {
 
 func FuzzText(f *testing.F) {
 	for _, s := range []string{
+		"0001-01-01T00:00:00Z 00000000000000000000000000000000",
 		"203.0.113.9 - - [04/Mar/2024:10:00:01 +0100] \"GET /a?b HTTP/1.1\" 200 5 \"\" \"",
 		"CEF:0|a|b|c|d|e|f|x=1 y\\=2 cs1Label= cs1=\\",
 		"LEEF:2.0|a|b|c|d|x00|a=b",

@@ -35,10 +35,16 @@ func readStamp(s string) (textStamp, int) {
 	if !ok || r.day < 1 || r.day > 31 || r.month < 1 || r.month > 12 {
 		return textStamp{}, 0
 	}
+	if r.hasYear && r.year < firstYear {
+		return textStamp{}, 0 // a clock that was never set, or no stamp at all
+	}
 	st := textStamp{zoned: r.zoned, yearless: r.year == 0 && !r.hasYear}
 	st.at = time.Date(r.year, time.Month(r.month), r.day, r.hour, r.min, r.sec, r.nanos, time.UTC).Add(-r.shift)
 	return st, r.i
 }
+
+// firstYear is the first that a log of text may be of.
+const firstYear = 1900
 
 // A stampReader reads one stamp.
 type stampReader struct {
