@@ -54,6 +54,7 @@ type jsonWorker struct {
 	o     *Options
 	doc   jsonDoc
 	inner jsonDoc
+	ids   map[string]model.FieldID
 	wraps int // how many wrappings of the record were taken off
 }
 

@@ -92,3 +92,34 @@ func TestJSONCompatibility(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkShapes measures what a record of each kind costs, on one core.
+func BenchmarkShapes(b *testing.B) {
+	for name, record := range map[string]string{
+		"kubernetes": kubeEvent("bob", "create", `"resource":"pods","namespace":"shop","name":"web-1"`, `,"requestObject":{"spec":{"containers":[{"image":"x","securityContext":{"capabilities":{"add":["SYS_ADMIN"]}}}]}}`),
+		"tetragon":   tetragonEvent("process_exec", "-s https://x.example", ""),
+		"tracee":     traceeEvent("sched_process_exec", `{"name":"pathname","value":"/usr/bin/curl"},{"name":"argv","value":["curl","-s"]}`, ""),
+		"osquery":    osqueryLine(`"pid":"42","parent":"7","path":"/usr/bin/curl","cmdline":"curl x","cwd":"/","uid":"0","time":"1709460000"`),
+		"ecs":        ecsEvent(`"event":{"category":["process"],"type":["start"]},"process":{"entity_id":"A","pid":42,"executable":"C:\\x.exe","command_line":"x"}`),
+		"laurel":     `{"ID":"1709460000.123:86","NODE":"web01","SYSCALL":{"arch":"0xc000003e","syscall":59,"success":"yes","exit":0,"ppid":10,"pid":11,"auid":1000,"uid":0,"ses":3,"comm":"sh","exe":"/bin/dash","key":"exec"},"EXECVE":{"argc":2,"ARGV":["sh","-x"]},"CWD":{"cwd":"/tmp"}}`,
+		"journald":   `{"__REALTIME_TIMESTAMP":"1709460000200000","_HOSTNAME":"Web01","PRIORITY":"6","SYSLOG_IDENTIFIER":"sshd","_PID":"77","MESSAGE":"Failed password for root from 203.0.113.7 port 5 ssh2"}`,
+		"wazuh":      `{"timestamp":"2024-03-03T10:00:00.500+0000","agent":{"id":"007","name":"pc1"},"decoder":{"name":"windows_eventchannel"},"data":{"win":{"system":{"eventID":"1","channel":"Microsoft-Windows-Sysmon/Operational","computer":"PC1","systemTime":"2024-03-03T10:00:00.1Z"},"eventdata":{"image":"C:\\\\x.exe","processId":"9"}}},"location":"EventChannel"}`,
+		"ocsf":       `{"class_uid":4001,"activity_id":1,"status_id":1,"time":1709460000500,"metadata":{"version":"1.1.0","product":{"name":"Firewall","vendor_name":"Acme"}},"src_endpoint":{"ip":"10.0.0.5","port":4000},"dst_endpoint":{"ip":"203.0.113.9","port":443},"connection_info":{"protocol_name":"TCP","direction_id":2}}`,
+		"otlp":       `{"resourceLogs":[{"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"Web01"}}]},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1709460000500000000","body":{"stringValue":"<86>Mar  3 10:00:00 db01 sshd[77]: Failed password for root from 203.0.113.7 port 5 ssh2"}}]}]}]}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			const n = 2000
+			d := JSON(Options{Names: model.NewNames()})
+			data := []byte(strings.Repeat(record+"\n", n))
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				var batch Batch
+				d.Decode(Chunk{Data: data}, &batch)
+				if len(batch.Events) != n {
+					b.Fatalf("%d events, %v", len(batch.Events), batch.Errors)
+				}
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}

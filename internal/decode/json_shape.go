@@ -163,6 +163,14 @@ func (d *jsonDoc) leafOf(path string) *jsonLeaf {
 		}
 		return &d.leaves[d.first[k]]
 	}
+	if strings.IndexByte(path, '|') < 0 {
+		for i := range d.leaves {
+			if d.leaves[i].path.name == path {
+				return &d.leaves[i]
+			}
+		}
+		return nil
+	}
 	for i := range d.leaves {
 		name := d.leaves[i].path.name
 		for rest := path; rest != ""; {
@@ -313,13 +321,43 @@ func (w *jsonWorker) add(b *Batch, name, text string) {
 	if text == "" {
 		return
 	}
-	id := w.o.Names.ID(name)
+	id := w.fieldID(name)
 	if id == model.Unnamed {
 		text = name + "\x00" + text
 	} else if _, ok := b.Get(id); ok {
 		return
 	}
 	b.Slot(id, model.String, text)
+}
+
+// maxFieldIDs bounds the names that a worker remembers.
+const maxFieldIDs = 4096
+
+// fieldID is the id of a name, remembered so that workers need not wait for each
+// other.
+func (w *jsonWorker) fieldID(name string) model.FieldID {
+	if id, ok := w.ids[name]; ok {
+		return id
+	}
+	id := w.o.Names.ID(name)
+	if w.ids == nil {
+		w.ids = map[string]model.FieldID{}
+	}
+	if len(w.ids) < maxFieldIDs {
+		w.ids[strings.Clone(name)] = id
+	}
+	return id
+}
+
+// under returns the first value of a path below another, without joining the two.
+func (d *jsonDoc) under(parent, path string) string {
+	n := len(parent)
+	for i := range d.leaves {
+		if name := d.leaves[i].path.name; len(name) == n+1+len(path) && name[n] == '.' && name[:n] == parent && name[n+1:] == path {
+			return d.leaves[i].text
+		}
+	}
+	return ""
 }
 
 // text returns the record as it stands in the input.

@@ -3,7 +3,7 @@ package decode
 import "testing"
 
 func TestWebJSON(t *testing.T) {
-	const site = " domain/dst=shop.example url/object=http://shop.example/login.php?a=1"
+	const site = " domain/dst=shop.example url/object=http://shop.example/login.php?a=1 host/dst=host-of-golden.json"
 	web := []string{"c-ip=203.0.113.9", "cs-method=POST", "cs-uri-stem=/login.php", "cs-uri-query=a=1", "sc-status=200", "cs-user-agent=curl/8", "cs-host=shop.example"}
 	checkGolden(t, "caddy", "host-of-golden.json", []golden{
 		{`{"level":"info","ts":1709460000.5,"logger":"http.log.access","msg":"handled request","request":{"remote_ip":"10.0.0.1","client_ip":"203.0.113.9","proto":"HTTP/1.1","method":"POST","host":"shop.example","uri":"/login.php?a=1","headers":{"User-Agent":["curl/8"]}},"user_id":"","size":5,"status":200}`,

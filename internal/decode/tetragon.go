@@ -31,15 +31,17 @@ func tetragonShape() jsonShape {
 func emitTetragon(w *jsonWorker, b *Batch, e *model.Event) error {
 	doc := &w.doc
 	kind, _, _ := strings.Cut(doc.leafOf(tetragonID).path.name, ".")
-	at := func(path string) string { return doc.text(kind + "." + path) }
-	process := func(name string) endpointProcess {
-		return endpointProcess{
-			guid: at(name + ".exec_id"), pid: at(name + ".pid"), image: at(name + ".binary"), dir: at(name + ".cwd"),
-			command: joinCommand(at(name+".binary"), at(name+".arguments")),
-		}
-	}
+	at := func(path string) string { return doc.under(kind, path) }
 	p := endpointEvent{
-		process: process("process"), parent: process("parent"), user: unixUser(at("process.process_credentials.name"), at("process.uid")),
+		process: endpointProcess{
+			guid: at("process.exec_id"), pid: at("process.pid"), image: at("process.binary"), dir: at("process.cwd"),
+			command: joinCommand(at("process.binary"), at("process.arguments")),
+		},
+		parent: endpointProcess{
+			guid: at("parent.exec_id"), pid: at("parent.pid"), image: at("parent.binary"), dir: at("parent.cwd"),
+			command: joinCommand(at("parent.binary"), at("parent.arguments")),
+		},
+		user:      unixUser(at("process.process_credentials.name"), at("process.uid")),
 		namespace: at("process.pod.namespace"),
 	}
 	if p.parent.guid == "" {
