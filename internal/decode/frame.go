@@ -26,7 +26,7 @@ func frameLines(r io.Reader, header []byte, emit func(Chunk) error, bad func(mod
 		}
 		data := buf[:n:n]
 		rest := buf[n:]
-		next := make([]byte, len(rest), max(ChunkTarget+ChunkTarget/2, 2*len(rest)))
+		next := make([]byte, len(rest), max(ChunkTarget+ChunkTarget/2, len(rest)+ChunkTarget))
 		copy(next, rest)
 		err := emit(Chunk{Data: data, Offset: offset, Record: record, Header: header})
 		offset += int64(n)
@@ -57,6 +57,11 @@ func frameLines(r io.Reader, header []byte, emit func(Chunk) error, bad func(mod
 		if len(buf) >= ChunkTarget {
 			if cut := lastCut(buf, keep); cut > 0 {
 				if ferr := flush(cut); ferr != nil {
+					return ferr
+				}
+			} else if i := bytes.LastIndexByte(buf, '\n'); len(buf) > MaxRecord && i >= 0 {
+				// Whatever follows is too long to belong with it.
+				if ferr := flush(i + 1); ferr != nil {
 					return ferr
 				}
 			} else if len(buf) > MaxRecord {

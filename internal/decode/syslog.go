@@ -326,7 +326,7 @@ func parseISO(s string) (t time.Time, zoned, ok bool) {
 			return t, false, false
 		}
 	}
-	if v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 || v[4] > 59 || v[5] > 60 {
+	if v[0] < firstYear || v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 || v[4] > 59 || v[5] > 60 {
 		return t, false, false
 	}
 	nanos, rest := 0, s[19:]
