@@ -14,12 +14,12 @@ import (
 func journaldShape() jsonShape {
 	return jsonShape{
 		name:  "journald",
-		all:   []string{"__REALTIME_TIMESTAMP", "MESSAGE"},
+		all:   []string{"__REALTIME_TIMESTAMP", "MESSAGE|message"}, // small with Vector
 		times: []string{"_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP"},
 		field: journaldField,
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			doc := &w.doc
-			e.Host = linuxHost(doc.text("_HOSTNAME"))
+			e.Host = linuxHost(doc.text("_HOSTNAME|host"))
 			if i, ok := digits(doc.text("PRIORITY")); ok && i < len(severities) {
 				w.add(b, "severity", severities[i])
 			}
@@ -42,9 +42,9 @@ func journaldShape() jsonShape {
 // journaldField drops what the message's own fields say.
 func journaldField(path string) string {
 	switch path {
-	case "MESSAGE", "SYSLOG_IDENTIFIER", "_PID", "SYSLOG_PID", "PRIORITY", "SYSLOG_FACILITY", "__CURSOR":
+	case "MESSAGE", "message", "SYSLOG_IDENTIFIER", "_PID", "SYSLOG_PID", "PRIORITY", "SYSLOG_FACILITY", "__CURSOR":
 		return ""
-	case "_HOSTNAME":
+	case "_HOSTNAME", "host":
 		return "hostname"
 	}
 	return path
@@ -52,7 +52,7 @@ func journaldField(path string) string {
 
 // journaldMessage is the text of an entry.
 func journaldMessage(doc *jsonDoc) string {
-	leaf := doc.leafOf("MESSAGE")
+	leaf := doc.leafOf("MESSAGE|message")
 	text := leaf.text
 	if leaf.kind == model.Number {
 		var bytes []byte

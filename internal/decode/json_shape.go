@@ -58,6 +58,7 @@ func jsonShapes() []jsonShape {
 		elasticHitShape(),
 		kubeAuditShape(),
 		kubeAzureShape(),
+		kubeTableShape(),
 		kubeGoogleShape(),
 		zeekShape(),
 		winRowShape(),

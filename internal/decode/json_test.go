@@ -408,6 +408,7 @@ func shapeSeeds() []string {
 		exec, kubeEvent("u", "create", `"resource":"rolebindings","name":"b"`, binding),
 		`{"kind":"EventList","metadata":{"a":[1]},"items":[` + exec + `]}`,
 		`{"category":"kube-audit","properties":{"log":` + strconv.Quote(exec) + `}}`,
+		`{"AuditId":"a","Verb":"get","User":"{\"username\":\"u\"}","SourceIps":["1.2.3.4"],"RequestReceivedTime":"2024-03-03T10:00:00Z"}`,
 		`{"protoPayload":{"methodName":"io.k8s.core.v1.pods.exec.create","serviceName":"k8s.io","resourceName":"core/v1/namespaces/n/pods/p/exec"},"timestamp":"2024-03-03T10:00:00Z"}`,
 		`{"@timestamp":"2024-03-03T10:00:00Z","message":` + strconv.Quote(exec) + `,"log":"{"}`,
 		tetragonEvent("process_exec", "-s x", ""), tetragonEvent("process_kprobe", "", `,"function_name":"tcp_connect","args":[{"sock_arg":{"daddr":"1.2.3.4","dport":1}},{"string_arg":"/x"}]`),

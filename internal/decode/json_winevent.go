@@ -241,6 +241,10 @@ func emitWindows(b *Batch, e *model.Event) error {
 			break
 		}
 	}
+	if b.Text(model.FProviderName) == "Linux-Sysmon" {
+		describeLinuxSysmon(b, e)
+		return emitTimed(b, e)
+	}
 	finishWindows(b, e)
 	if e.Time.IsZero() {
 		return errNoTime

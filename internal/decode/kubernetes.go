@@ -58,6 +58,47 @@ func kubeAzureShape() jsonShape {
 	}
 }
 
+// kubeTableShape is the same as a row of the Log Analytics tables AKSAudit and
+// AKSAuditAdmin: the event's members as columns, objects perhaps as text.
+func kubeTableShape() jsonShape {
+	return jsonShape{
+		name:     "kubernetes-audit",
+		all:      []string{"AuditId", "Verb"},
+		received: []string{"TimeGenerated"},
+		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
+			out := []byte{'{'}
+			eachMember(w.text(), func(column, value string) bool {
+				if text := jsonString(value); text != "" && value[0] == '"' && (text[0] == '{' || text[0] == '[') {
+					value = text
+				}
+				out = append(append(out, '"'), kubeColumn(column)...)
+				out = append(append(append(out, '"', ':'), value...), ',')
+				return true
+			})
+			return w.unwrap(b, e, string(append(trimComma(out), '}')))
+		},
+	}
+}
+
+// kubeColumn is the member of an audit event that a column holds.
+func kubeColumn(column string) string {
+	switch column {
+	case "AuditId":
+		return "auditID"
+	case "RequestUri":
+		return "requestURI"
+	case "SourceIps":
+		return "sourceIPs"
+	case "RequestReceivedTime":
+		return "requestReceivedTimestamp"
+	case "StageReceivedTime":
+		return "stageTimestamp"
+	case "":
+		return ""
+	}
+	return strings.ToLower(column[:1]) + column[1:]
+}
+
 // kubeGoogleShape is the same as GKE writes it: an entry of Cloud Audit Logs of
 // service k8s.io, whose method and resource name say what the request was. Its
 // fields get the names of the Kubernetes audit log.

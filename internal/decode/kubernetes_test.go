@@ -76,6 +76,8 @@ func TestKubernetesWrapped(t *testing.T) {
 		{`{"time":"2024-03-03T10:00:09Z","resourceId":"/S/X","operationName":"Microsoft.ContainerService/managedClusters/diagnosticLogs/Read","category":"kube-audit-admin","properties":{"log":` + string(text) + `,"stream":"stdout"}}`,
 			"kubernetes/application/audit", want, nil},
 		{`{"TimeGenerated":"2024-03-03T10:00:09Z","OperationName":"x","Category":"kube-audit","log_s":` + string(text) + `}`, "kubernetes/application/audit", want, nil},
+		{`{"TimeGenerated":"2024-03-03T10:00:09Z","Type":"AKSAudit","AuditId":"7a","Verb":"create","Stage":"ResponseComplete","RequestUri":"/x","User":"{\"username\":\"Alice\"}","SourceIps":"[\"203.0.113.5\"]",` +
+			`"ObjectRef":{"resource":"pods","namespace":"shop","name":"web-1","subresource":"exec"},"ResponseStatus":"{\"code\":200}","RequestReceivedTime":"2024-03-03T10:00:00.1Z"}`, "kubernetes/application/audit", want, nil},
 		{`{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"/aws/eks/c/cluster","logStream":"kube-apiserver-audit-0","subscriptionFilters":["f"],"logEvents":[{"id":"3","timestamp":1709460000999,"message":` + string(text) + `}]}`,
 			"kubernetes/application/audit", want, nil},
 		{`{"protoPayload":{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","authenticationInfo":{"principalEmail":"Alice"},"methodName":"io.k8s.core.v1.pods.exec.create","requestMetadata":{"callerIp":"203.0.113.5"},` +

@@ -43,6 +43,18 @@ func TestSyslogRows(t *testing.T) {
 	}
 }
 
+// TestLinuxSysmonJSON: events of Sysmon for Linux as Elastic's agent and converters
+// of its XML write them are no events of Windows.
+func TestLinuxSysmonJSON(t *testing.T) {
+	const want = `process_start 1 sysmon process/subject=94325212-fc0e user/actor=web01\tomcat file/object=web01:/bin/bash`
+	checkGolden(t, "windows-json", "web01", []golden{
+		{`{"@timestamp":"2024-03-03T10:00:00.4Z","host":{"os":{"type":"linux"}},"winlog":{"event_id":"1","provider_name":"Linux-Sysmon","channel":"Linux-Sysmon/Operational","computer_name":"Web01",` +
+			`"event_data":{"UtcTime":"2024-03-03 10:00:00.395","ProcessGuid":"{94325212-FC0E}","ProcessId":"9","Image":"/bin/bash","CommandLine":"bash -i","User":"tomcat"}}}`, "linux/process_creation/sysmon", want, []string{"CommandLine=bash -i"}},
+		{`{"Event":{"System":{"Provider":{"#attributes":{"Name":"Linux-Sysmon"}},"EventID":1,"TimeCreated":{"#attributes":{"SystemTime":"2024-03-03T10:00:00.4Z"}},"Computer":"Web01"},` +
+			`"EventData":{"UtcTime":"2024-03-03 10:00:00.395","ProcessGuid":"{94325212-FC0E}","ProcessId":"9","Image":"/bin/bash","CommandLine":"bash -i","User":"tomcat"}}}`, "linux/process_creation/sysmon", want, nil},
+	})
+}
+
 func TestZeekJSON(t *testing.T) {
 	for _, c := range []struct{ row, want string }{
 		{`{"@stream":"dns","ts":1709460000.25,"uid":"C1","id_orig_h":"10.0.0.5","id_resp_h":"10.0.0.1","query":"a.example.com","answers":["1.1.1.1","b"]}`,

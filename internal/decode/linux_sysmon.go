@@ -23,6 +23,13 @@ func linuxSysmon(b *Batch, e *model.Event, names *model.Names, xml string) error
 	}
 	// syslog cuts long messages short: what came before the cut is still good.
 	dedupeSlots(b, before)
+	describeLinuxSysmon(b, e)
+	return nil
+}
+
+// describeLinuxSysmon completes an event of Sysmon for Linux, whose slots stand in b
+// under the names of its XML.
+func describeLinuxSysmon(b *Batch, e *model.Event) {
 	var v winView
 	v.read(b.Open())
 	e.Code = v.text(model.FEventID)
@@ -39,7 +46,6 @@ func linuxSysmon(b *Batch, e *model.Event, names *model.Names, xml string) error
 	if s := v.text(model.FUtcTime); s != "" {
 		e.Sensed, _ = parseStamp(s, nil)
 	}
-	return nil
 }
 
 // escapeData escapes what stands inside of <Data> elements. Sysmon for Linux
