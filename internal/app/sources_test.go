@@ -1,0 +1,108 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func sourcesOf(t *testing.T, o Options) *Sources {
+	t.Helper()
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.Sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSources(t *testing.T) {
+	s := sourcesOf(t, Options{})
+	by := map[string]Source{}
+	for _, x := range s.Sources {
+		if _, twice := by[x.Format]; twice {
+			t.Errorf("%s stands twice", x.Format)
+		}
+		by[x.Format] = x
+	}
+	for _, c := range []struct {
+		format, kind          string
+		source, field, entity string
+		act, component        string
+	}{
+		{"cloudtrail", "events", "product=aws service=cloudtrail", "eventName", "access_key/actor", "assume_role", "Web Credential Usage"},
+		{"evtx", "events", "product=windows category=process_creation service=sysmon", "CommandLine", "process/parent", "process_start", "Process Creation"},
+		{"kubernetes-audit", "events", "product=kubernetes category=application service=audit", "verb", "user/actor", "remote_exec", "Command Execution"},
+		{"zeek", "events", "product=zeek service=conn", "", "ip/src", "connect", "Network Connection Creation"},
+		{"aws-guardduty", "alerts", "", "", "access_key/actor", "", ""},
+	} {
+		x, ok := by[c.format]
+		if !ok {
+			t.Errorf("no source %s", c.format)
+			continue
+		}
+		for _, p := range []struct {
+			list []string
+			want string
+		}{{x.LogSources, c.source}, {x.Fields, c.field}, {x.Entities, c.entity}, {x.Acts, c.act}, {x.Components, c.component}} {
+			if p.want != "" && !slices.Contains(p.list, p.want) {
+				t.Errorf("%s gives %v, not %q", c.format, p.list, p.want)
+			}
+		}
+		if x.Kind != c.kind || (c.kind == "events") != (x.Rules > 0) || len(x.Needs) != x.Rules {
+			t.Errorf("%s: %s, %d rules, %d named", c.format, x.Kind, x.Rules, len(x.Needs))
+		}
+	}
+	if s.Rules == 0 || len(s.Unfed) != 0 {
+		t.Errorf("of %d rules of ours no source feeds %+v", s.Rules, s.Unfed)
+	}
+	one, _ := json.Marshal(s)
+	two, _ := json.Marshal(sourcesOf(t, Options{}))
+	if !bytes.Equal(one, two) {
+		t.Error("two runs list different things")
+	}
+}
+
+// A rule for a product that nothing reads is named, until a mapping reads it.
+func TestSourcesUnfed(t *testing.T) {
+	dir := t.TempDir()
+	rule, mapping := filepath.Join(dir, "r.yml"), filepath.Join(dir, "m.yml")
+	write(t, rule, "title: Door forced\nid: 6b0c6a0e-3f0e-4c5e-9d58-0e5f3a1c7b11\nlogsource: {product: acmedoor, service: access}\ndetection: {a: {Event: forced}, condition: a}\nlevel: high\n")
+	write(t, mapping, "name: acme-door\nkind: event\nmatch: {columns: [when, door]}\nsource: {product: acmedoor, service: access}\ntime: {field: when}\nact: logon\nentities:\n  - {type: user, role: target, field: badge}\n")
+	s := sourcesOf(t, Options{RuleDirs: []string{rule}, NoBuiltin: true})
+	if s.Rules != 1 || len(s.Unfed) != 1 || s.Unfed[0].Title != "Door forced" || s.Unfed[0].LogSource != "product=acmedoor service=access" {
+		t.Fatalf("%d rules, unfed %+v", s.Rules, s.Unfed)
+	}
+	var text bytes.Buffer
+	if err := WriteSourcesText(&text, s); err != nil || !strings.Contains(text.String(), "1 of 1 rules have none") || !strings.Contains(text.String(), "product=acmedoor") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	s = sourcesOf(t, Options{RuleDirs: []string{rule}, NoBuiltin: true, Mappings: []string{mapping}})
+	i := slices.IndexFunc(s.Sources, func(x Source) bool { return x.Format == "acme-door" })
+	if len(s.Unfed) != 0 || i < 0 {
+		t.Fatalf("with the mapping: unfed %+v, source %d", s.Unfed, i)
+	}
+	x := s.Sources[i]
+	if x.Rules != 1 || x.Kind != "events" || !slices.Equal(x.Entities, []string{"user/target"}) || !slices.Equal(x.Acts, []string{"logon"}) || x.Mapping == "" {
+		t.Errorf("%+v", x)
+	}
+	s.Sources = s.Sources[i : i+1]
+	text.Reset()
+	if err := WriteSourcesText(&text, s); err != nil || !strings.Contains(text.String(), "user/target") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

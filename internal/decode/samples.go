@@ -1,0 +1,136 @@
+package decode
+
+import (
+	"bytes"
+	"embed"
+	"io/fs"
+	"strings"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// A Sample is a small input of ours that shows what a format looks like. Decoding
+// all of them says what each source gives, so that no list of it can be wrong: to
+// show more of a format, add an input to its file in the folder samples.
+type Sample struct {
+	Format  string // what its records' Format is, also the file's name
+	Decoder string // the decoder that reads it
+	Data    []byte
+}
+
+//go:embed samples/*.txt
+var samples embed.FS
+
+// Samples returns all samples, by format and then in the order of their files. A
+// file holds inputs, each below a line "-- decoder --".
+func Samples() ([]Sample, error) {
+	var out []Sample
+	files, err := fs.Glob(samples, "samples/*.txt")
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range files {
+		data, err := samples.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		format := strings.TrimSuffix(strings.TrimPrefix(path, "samples/"), ".txt")
+		for rest := data; len(rest) > 0; {
+			var line []byte
+			line, rest, _ = bytes.Cut(rest, []byte("\n"))
+			if decoder, ok := sampleHead(line); ok {
+				out = append(out, Sample{Format: format, Decoder: decoder})
+				continue
+			}
+			if n := len(out) - 1; n >= 0 && out[n].Format == format {
+				out[n].Data = append(append(out[n].Data, line...), '\n')
+			}
+		}
+	}
+	return out, nil
+}
+
+func sampleHead(line []byte) (decoder string, ok bool) {
+	text, ok := strings.CutPrefix(string(line), "-- ")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(text, " --")
+}
+
+// Alike returns the format whose samples stand for a format: several write the same
+// records in other forms. It is the format itself for most.
+func Alike(format string) string {
+	switch format {
+	case "evtx", "windows-xml", "windows-text":
+		return "windows-json"
+	}
+	return format
+}
+
+// FormatSources returns the log sources that records of a format can have beyond
+// those of its samples: the channels of Windows and the logs of Zeek are too many
+// to show one of each.
+func FormatSources(format string) []model.LogSource {
+	product := ""
+	switch Alike(format) {
+	case "windows-json":
+		product = "windows"
+	case "zeek":
+		product = "zeek"
+	}
+	var out []model.LogSource
+	for _, s := range LogSources() {
+		if product != "" && s.Product == product {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Formats returns the names of all formats that records can have: those of the
+// decoders that read one format each, the shapes of JSON and the kinds of lines.
+func Formats() []string {
+	out := []string{"evtx", "windows-xml", "windows-text", "auditd", "zeek", "w3c", "json", "syslog"}
+	have := map[string]bool{}
+	for _, f := range out {
+		have[f] = true
+	}
+	add := func(f string) {
+		if !have[f] {
+			have[f] = true
+			out = append(out, f)
+		}
+	}
+	for _, s := range jsonShapes() {
+		add(s.name)
+	}
+	for _, l := range lineFormats() {
+		add(l.name)
+	}
+	return out
+}
+
+// A Part is an entity's type and the role it plays.
+type Part struct {
+	Type model.EntityType
+	Role model.Role
+}
+
+// Parts returns the entities that a mapping can give, in its order, each once.
+func (m *Mapping) Parts() []Part {
+	var out []Part
+	seen := map[Part]bool{}
+	for i := range m.entities {
+		p := Part{m.entities[i].typ, m.entities[i].role}
+		if !seen[p] {
+			seen[p] = true
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Act returns the act that all rows of a mapping are about, model.ActNone if they
+// differ or none is told.
+func (m *Mapping) Act() model.Act { return m.act }
