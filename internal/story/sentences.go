@@ -11,15 +11,15 @@ import (
 	"github.com/catena-sec/catena/internal/model"
 )
 
+// maxTitleThing bounds the name of the thing that a title names, in runes.
+const maxTitleThing = 60
+
 // maxQuoted bounds a quoted command line or path in a sentence, in runes.
 const maxQuoted = 120
 
 // phrase tells one deed without its time.
 func phrase(d *deed) string {
-	who := d.user
-	if who == "" {
-		who = "an unknown account"
-	}
+	who, fromWho := d.who()
 	proc := base(d.process.Label())
 	on := ""
 	if d.host != "" {
@@ -98,7 +98,7 @@ func phrase(d *deed) string {
 		if d.text != "" {
 			s += " by " + quote(d.text)
 		}
-		if f := d.label(model.Src, model.IP); f != "" {
+		if f := d.label(model.Src, model.IP); f != "" && !fromWho {
 			s += " from " + f
 		}
 		return s + on
@@ -279,6 +279,21 @@ func unreached(in *model.Incident, estate Estate) []string {
 	return out
 }
 
+// who is who did it, as far as is known: an account, else the application, role or
+// key that stands for one, else the machine it came from, which from tells.
+func (d *deed) who() (name string, from bool) {
+	if d.user != "" {
+		return d.user, false
+	}
+	if by := d.label(model.Actor, model.App, model.IAMRole, model.AccessKey); by != "" {
+		return by, false
+	}
+	if at := d.label(model.Src, model.Host, model.IP); at != "" && (d.act == model.ActConnect || d.act == model.ActDNS || cloudVerbs[d.act] != "") {
+		return at, true
+	}
+	return "an unknown account", false
+}
+
 // title is one line that a manager understands: the worst that was done, where,
 // and how it started.
 func title(in *model.Incident, ds []*deed) string {
@@ -291,6 +306,9 @@ func title(in *model.Incident, ds []*deed) string {
 	what := cmp.Or(strings.TrimSpace(worst.title), "Suspicious activity")
 	if worst.technique != "" {
 		what = knowledge.TechniqueName(worst.technique)
+	}
+	if t := worst.label(model.Target, model.Resource, model.Mailbox); t != "" && worst.host == "" {
+		what += " (" + line(t, maxTitleThing) + ")"
 	}
 	var hosts []string
 	for _, s := range in.Steps {
@@ -312,6 +330,8 @@ func title(in *model.Incident, ds []*deed) string {
 	}
 	if p := base(in.Root.Process); p != "" {
 		b.WriteString(", starting with " + p)
+	} else if began := knowledge.TechniqueName(in.Root.Technique); in.Root.Technique != "" && in.Root.Technique != worst.technique && began != "" {
+		b.WriteString(", after " + began)
 	}
 	return b.String()
 }
@@ -323,11 +343,20 @@ var consequence = map[string]int{
 	knowledge.Execution: 2, knowledge.InitialAccess: 2, knowledge.Discovery: 1,
 }
 
+// weight is how bad a deed is. What it led to counts before how loud its alert was,
+// unless that says itself that it may be nothing; guessing passwords is a way in.
 func weight(d *deed) int {
 	if len(d.alerts) == 0 {
 		return 0
 	}
-	return 100*max(d.severity, 0) + consequence[d.tactic]
+	grave := consequence[d.tactic]
+	if strings.HasPrefix(d.technique, "T1110") {
+		grave = consequence[knowledge.InitialAccess]
+	}
+	if d.severity < model.Medium.Rank() {
+		return max(d.severity, 0)
+	}
+	return 100*grave + 10*d.severity
 }
 
 func clockTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
