@@ -95,8 +95,8 @@ func (e *Engine) describe(a *model.Alert) portrait {
 			p.add(pivot{key: key, reason: model.SameSession, class: c})
 			e.behind(p, key, a.Time)
 		case model.User:
-			if builtin(key.Value) || tried > 1 && x.Role == model.Target {
-				continue // whoever is sprayed with passwords is no part of the attack for it
+			if builtin(key.Value) || x.Role == model.Target && (tried > 1 || a.Act == model.ActLogonFailed) {
+				continue // whoever is tried with passwords that fail is no part of the attack for it
 			}
 			users = append(users, key)
 			p.add(pivot{key: key, reason: model.SameUser, class: shared})
