@@ -221,3 +221,16 @@ func TestTagProblems(t *testing.T) {
 		}
 	}
 }
+
+// TestScenariosSilenceNothing wants every rule to alert by itself that is worth an
+// alert: a rule that only correlations without "generate" refer to is silent, which
+// is what the steps of scenarios are for, and nothing else.
+func TestScenariosSilenceNothing(t *testing.T) {
+	p := load(t)
+	for i, r := range p.set.Rules() {
+		step := strings.HasPrefix(r.File, "scenarios/") && r.Level == "informational"
+		if alerts := p.set.Generates(i); alerts == step {
+			t.Errorf("%s (%s): alerts by itself: %v", r.File, r.Level, alerts)
+		}
+	}
+}
