@@ -88,12 +88,23 @@ func phrase(d *deed) string {
 	case model.ActScript:
 		return fmt.Sprintf("%s ran a script%s: %s", who, on, orSome(quote(d.text), "its text was not recorded"))
 	}
-	if verb := cloudVerbs[d.act]; verb != "" {
-		s := who + " " + verb
-		if t := d.label(model.Target, model.Resource, model.Mailbox, model.App, model.AccessKey, model.IAMRole, model.User); t != "" {
-			s += " " + quote(t)
-		} else {
-			s += " something"
+	if d.act == model.ActRemoteExec {
+		s := who + " ran a command remotely"
+		if t := d.label(model.Target, model.Pod, model.Container, model.Resource); t != "" {
+			s = who + " ran a command inside of " + quote(t)
+		}
+		if d.text != "" {
+			s += ": " + quote(d.text)
+		}
+		if f := d.label(model.Src, model.Host, model.IP); f != "" {
+			s += " from " + f
+		}
+		return s + on
+	}
+	if verb, ok := cloudVerbs[d.act]; ok {
+		s := who + " " + verb.bare
+		if t := d.label(model.Target, model.Resource, model.Mailbox, model.App, model.AccessKey, model.IAMRole, model.User, model.Pod, model.Container, model.Namespace); t != "" {
+			s = who + " " + verb.of + " " + quote(t)
 		}
 		if d.text != "" {
 			s += " by " + quote(d.text)
@@ -123,11 +134,17 @@ func phrase(d *deed) string {
 	return s + on
 }
 
-// cloudVerbs say what a call did to its target.
-var cloudVerbs = map[model.Act]string{
-	model.ActAssumeRole: "took on", model.ActKeyIssued: "made a credential for", model.ActAPICall: "called on", model.ActObjectList: "listed",
-	model.ActObjectRead: "read", model.ActObjectWrite: "wrote", model.ActObjectDelete: "deleted", model.ActMailAccess: "read the mailbox",
-	model.ActAccountChange: "changed the account or rights of", model.ActConfigChange: "changed the settings of",
+// A verb says what a call did: of a target, and bare where none is known.
+type verb struct{ of, bare string }
+
+// cloudVerbs say what a call did.
+var cloudVerbs = map[model.Act]verb{
+	model.ActAssumeRole: {"took on", "took on a role"}, model.ActKeyIssued: {"made a credential for", "made a credential"},
+	model.ActAPICall: {"called on", "made a call"}, model.ActObjectList: {"listed", "listed what there is"},
+	model.ActObjectRead: {"read", "read data"}, model.ActObjectWrite: {"wrote", "wrote data"}, model.ActObjectDelete: {"deleted", "deleted data"},
+	model.ActMailAccess:    {"read the mailbox", "read mail"},
+	model.ActAccountChange: {"changed the account or rights of", "changed accounts or rights"},
+	model.ActConfigChange:  {"changed the settings of", "changed settings"},
 }
 
 // summary tells a step: its first deed, and how often it was done again.
@@ -288,7 +305,7 @@ func (d *deed) who() (name string, from bool) {
 	if by := d.label(model.Actor, model.App, model.IAMRole, model.AccessKey); by != "" {
 		return by, false
 	}
-	if at := d.label(model.Src, model.Host, model.IP); at != "" && (d.act == model.ActConnect || d.act == model.ActDNS || cloudVerbs[d.act] != "") {
+	if at := d.label(model.Src, model.Host, model.IP); at != "" && (d.act == model.ActConnect || d.act == model.ActDNS || cloudVerbs[d.act].of != "") {
 		return at, true
 	}
 	return "an unknown account", false
