@@ -64,6 +64,7 @@ func emitAzureResource(w *jsonWorker, b *Batch, e *model.Event) error {
 	if id := doc.text("identity.claim.appid|identity_claim_appid_g|identity.requester.appId|RequesterAppId"); id != "" {
 		s.app(model.Actor, id, "")
 	}
+	s.managedIdentity(doc.text("identity.claims.xms_mirid|identity.claim.xms_mirid|identity_claim_xms_mirid_s"))
 	s.clientIP(doc.text("callerIpAddress|callerIPAddress|CallerIPAddress|CallerIpAddress|properties.client_ip"))
 	switch azureLogOf(doc) {
 	case azureVault:

@@ -12,7 +12,7 @@ import (
 var cloudRecords = []struct{ name, text, want string }{
 	{"GCP key issued", `{"insertId":"1","timestamp":"2024-05-01T10:00:00Z","protoPayload":{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","serviceName":"iam.googleapis.com","methodName":"google.iam.admin.v1.CreateServiceAccountKey",
 		"resourceName":"projects/-/serviceAccounts/42","authenticationInfo":{"principalEmail":"Eve@example.com"},"requestMetadata":{"callerIp":"203.0.113.9"},"response":{"name":"projects/p/serviceAccounts/sa@p/keys/k1"}}}`,
-		"gcp-audit gcp/gcp.audit key_issued identity user/actor=eve@example.com ip/src=203.0.113.9 access_key/target=projects/p/serviceAccounts/sa@p/keys/k1 resource/target=projects/-/serviceAccounts/42"},
+		"gcp-audit gcp/gcp.audit key_issued identity user/actor=eve@example.com ip/src=203.0.113.9 access_key/target=sa@p/keys/k1 resource/target=projects/-/serviceAccounts/42"},
 	{"GCP policy, pushed", `{"data":{"timestamp":"2024-05-01T10:00:00Z","protoPayload":{"serviceName":"cloudresourcemanager.googleapis.com","methodName":"SetIamPolicy","resourceName":"projects/p","authenticationInfo":{"principalEmail":"eve@example.com"},
 		"serviceData":{"policyDelta":{"bindingDeltas":[{"action":"ADD","member":"user:Mallory@example.net","role":"roles/owner"}]}}}}}`,
 		"gcp-audit gcp/gcp.audit account_change identity user/actor=eve@example.com user/target=mallory@example.net resource/target=projects/p"},

@@ -157,6 +157,8 @@ func cloudTrailEntities(e *model.Event) {
 	case "AssumedRole", "FederatedUser":
 		s.roleSession(model.Actor, arn)
 		s.add(model.IAMRole, model.Actor, e.Text(model.FUserIdentitySessionContextSessionIssuerArn), e.Text(model.FUserIdentitySessionContextSessionIssuerUserName), "")
+	case "SAMLUser", "WebIdentityUser":
+		s.federated(e.Text(model.FUserIdentityUserName))
 	case "AWSService":
 		s.add(model.App, model.Actor, e.Text(model.FUserIdentityInvokedBy), "", "")
 	case "AWSAccount":

@@ -255,6 +255,9 @@ func (l *textLine) dhcp() bool {
 		return false
 	}
 	l.source(model.Network, "dhcp", "dhcp", "dhcp")
+	if ip != "" && name != "" && leased(l.e.Code) {
+		l.e.Act = model.ActIdentify
+	}
 	l.set(model.FSrcIp, ip)
 	l.set(model.FSrcHost, strings.TrimSuffix(name, "."))
 	l.set(l.t.mac, mac)

@@ -38,5 +38,6 @@ var formatExtractors = map[string]func(*model.Event){
 	"aws-waf":    textEntities,
 	"vpc-flow":   textEntities,
 	"cloudfront": textEntities,
+	"dhcp":       leaseEntities,
 	"s3-access":  s3Entities,
 }

@@ -144,7 +144,7 @@ func gcpEntities(doc *jsonDoc, e *model.Event) []model.Entity {
 		return true
 	})
 	if key := doc.text("protoPayload.authenticationInfo.serviceAccountKeyName"); key != "" {
-		s.add(model.AccessKey, model.Actor, key, "", "")
+		s.add(model.AccessKey, model.Actor, serviceAccountKey(key), "", "")
 	}
 	s.ip(model.Src, doc.text("protoPayload.requestMetadata.callerIp|protoPayload.requestMetadata.callerIP"))
 	doc.each("protoPayload.serviceData.policyDelta.bindingDeltas.member", func(member string) bool {
@@ -158,7 +158,7 @@ func gcpEntities(doc *jsonDoc, e *model.Event) []model.Entity {
 	resource := doc.text("protoPayload.resourceName")
 	switch e.Act {
 	case model.ActKeyIssued:
-		s.add(model.AccessKey, model.Target, doc.text("protoPayload.response.name"), "", "")
+		s.add(model.AccessKey, model.Target, serviceAccountKey(doc.text("protoPayload.response.name")), "", "")
 	case model.ActAssumeRole:
 		if i := strings.LastIndex(resource, "/serviceAccounts/"); i >= 0 {
 			s.add(model.IAMRole, model.Target, strings.ToLower(resource[i+len("/serviceAccounts/"):]), "", "")

@@ -202,9 +202,9 @@ func TestTextNames(t *testing.T) {
 		{`3/4/2024 10:00:01 AM 0A30 PACKET  000001F2 UDP Rcv 10.0.0.8        0002   Q [0001   D   NOERROR] A      (4)evil(7)example(0)`,
 			`10:00:01 dns-log windows_dns/dns dns query dns-server ip/src=10.0.0.8 domain/object=evil.example host=`},
 		{`Mar  4 10:00:01 gw dhcpd[7]: DHCPACK on 10.0.0.8 to 00:11:22:33:44:55 (Laptop) via eth0`,
-			`10:00:01 dhcp dhcp/dhcp none ack dhcp host/sensor=gw ip/src=10.0.0.8 host=gw`},
+			`10:00:01 dhcp dhcp/dhcp identify ack dhcp ip/subject=10.0.0.8 host/sensor=gw host=gw`},
 		{`10,03/04/24,10:00:01,Assign,10.0.0.8,laptop.corp.example,001122334455,,1,0,,,,,,,,,0`,
-			`10:00:01 dhcp dhcp/dhcp none 10 dhcp ip/src=10.0.0.8 host=`},
+			`10:00:01 dhcp dhcp/dhcp identify 10 dhcp ip/subject=10.0.0.8 host=`},
 	})
 }
 

@@ -105,7 +105,7 @@ func (e *Engine) describe(a *model.Alert) portrait {
 				p.add(pivot{key: key, reason: model.SameHost, class: shared})
 			}
 		case model.IP:
-			owner := e.mem.Owner(key.Value)
+			owner := e.mem.Owner(key.Value, a.Time)
 			if owner != "" && owner == host {
 				continue // the place's own address
 			}

@@ -208,7 +208,7 @@ func (e *Engine) castOf(a *model.Alert) cast {
 				c.narrow = append(c.narrow, k)
 			}
 		case model.IP:
-			if owner := e.mem.Owner(k.Value); owner != "" && owner == host {
+			if owner := e.mem.Owner(k.Value, a.Time); owner != "" && owner == host {
 				continue // the place's own
 			}
 			c.one[model.IP] = append(c.one[model.IP], k) // which side is the source, sensors see differently

@@ -179,7 +179,7 @@ func TestRemoteExecutionLeadsToItsSource(t *testing.T) {
 	f.see(12, model.ActLogon, srv, ent(model.User, model.Target, `corp\bob`), ent(model.Session, model.Target, srv+":0x1"), ent(model.IP, model.Src, "10.0.0.4"))
 	f.see(13, model.ActProcessStart, srv, proc(model.Subject, "wsm", `c:\windows\system32\wsmprovhost.exe`, ""), proc(model.Parent, "b", "", ""), ent(model.User, model.Actor, `corp\bob`))
 	f.see(14, model.ActProcessStart, srv, proc(model.Subject, "payload", `c:\payload.exe`, ""), proc(model.Parent, "wsm", "", ""), ent(model.User, model.Actor, `corp\bob`))
-	if o := f.m.Owner("10.0.0.7"); o != srv {
+	if o := f.m.Owner("10.0.0.7", time.Time{}); o != srv {
 		t.Errorf("10.0.0.7 belongs to %q", o)
 	}
 	found := false

@@ -22,12 +22,14 @@ type names struct {
 	near      map[string][]string // and the reverse, at most 256
 	machines  map[string]string   // cloud id of an instance to the only host that says it is that instance
 	roles     map[string]string   // name of a role to its only ARN
+	pods      map[string]string   // service account of a cluster to the only pod that used its token
+	leases    map[string][]lease  // address to who was given it, in the order of time
 }
 
 type ipHost struct{ ip, host string }
 
 func newNames() names {
-	return names{qualified: map[string]string{}, labels: map[string]string{}, sids: map[string]string{}, uses: map[ipHost]int{}, total: map[string]int{}, users: map[string][]string{}, near: map[string][]string{}, machines: map[string]string{}, roles: map[string]string{}}
+	return names{qualified: map[string]string{}, labels: map[string]string{}, sids: map[string]string{}, uses: map[ipHost]int{}, total: map[string]int{}, users: map[string][]string{}, near: map[string][]string{}, machines: map[string]string{}, roles: map[string]string{}, pods: map[string]string{}, leases: map[string][]lease{}}
 }
 
 // learnOnly records that key goes with value, and only with it as long as no
@@ -44,6 +46,8 @@ func learnOnly(m map[string]string, key, value string) {
 
 func (n *names) learn(o *model.Observation) {
 	n.learnHost(o.Host)
+	n.learnLease(o)
+	n.learnPod(o)
 	var actor bool
 	for _, e := range o.Entities {
 		switch e.Type {

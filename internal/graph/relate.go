@@ -21,6 +21,7 @@ type flow struct {
 type logon struct {
 	session *node
 	user    model.EntityKey
+	from    *node // address or host it came from, nil if unknown
 	at      time.Time
 }
 
@@ -267,7 +268,7 @@ func (m *Memory) connect(c *cast, host string) {
 		m.link(c.first(model.Src, model.IP, model.Host), c.first(model.Dst, model.IP, model.Host), o, model.NetworkFlow, false)
 		return
 	}
-	if dst != nil && host != "" && m.names.owner(dst.key.Value) == host && src != nil && src != dst {
+	if dst != nil && host != "" && m.names.ownerAt(dst.key.Value, o.Time) == host && src != nil && src != dst {
 		m.link(src, p, o, model.NetworkFlow, !p.common()) // it came in
 		return
 	}
@@ -313,16 +314,20 @@ func (m *Memory) logon(c *cast, host string) {
 	if u != nil {
 		s.user = u.key
 	}
-	if src == nil || src.key.Value == host || (ip != nil && m.names.owner(ip.key.Value) == host) {
+	if src == nil || host != "" && (src.key.Value == host || ip != nil && m.names.ownerAt(ip.key.Value, o.Time) == host) {
 		m.acts(c, c.actor())
 		return
 	}
 	m.link(src, s, o, model.SameIP, true)
-	l := logon{session: s, at: o.Time}
+	l := logon{session: s, from: src, at: o.Time}
 	if u != nil {
 		l.user = u.key
 	}
-	remember(m.logons, host, l)
+	if host == "" { // of an identity provider, and opened for what is behind it
+		remember(m.logons, realmKey(l.user), l)
+	} else {
+		remember(m.logons, host, l)
+	}
 	if p := m.flowTo(host, src, from, o.Time); p != nil {
 		m.link(p, s, o, model.NetworkFlow, true)
 	}
@@ -333,7 +338,7 @@ func (m *Memory) logon(c *cast, host string) {
 func (m *Memory) flowTo(host string, src, from *node, t time.Time) *node {
 	owner := ""
 	if src.key.Type == model.IP {
-		owner = m.names.owner(src.key.Value)
+		owner = m.names.ownerAt(src.key.Value, t)
 	}
 	if owner == "" && from != nil {
 		owner = from.key.Value
@@ -363,6 +368,7 @@ func (m *Memory) flowTo(host string, src, from *node, t time.Time) *node {
 func (m *Memory) issued(c *cast, actor *node) {
 	o := c.o
 	k, s := c.get(model.AccessKey, model.Target), c.get(model.Session, model.Target)
+	m.crossed(c, actor, k, s)
 	for _, n := range []*node{k, s} {
 		m.link(actor, n, o, model.SameRoleChain, true)
 	}

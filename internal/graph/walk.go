@@ -78,7 +78,7 @@ func (m *Memory) Resolve(e model.Entity, host string, at time.Time) model.Entity
 func (m *Memory) Bridges(k model.EntityKey, at time.Time) []Bridge {
 	var out []Bridge
 	if k.Type == model.IP {
-		if h := m.names.owner(k.Value); h != "" {
+		if h := m.names.ownerAt(k.Value, at); h != "" {
 			out = append(out, Bridge{To: model.EntityKey{Type: model.Host, Value: h}, Reason: model.SameHost})
 		}
 	}
@@ -220,7 +220,7 @@ func (n *node) links() bool {
 		return !n.common() && !n.downloader()
 	case model.Session: // only one that came from somewhere: the console's session carries all of a day's work
 		return len(n.in) > 0
-	case model.AccessKey, model.File:
+	case model.AccessKey, model.File, model.Pod:
 		return true
 	case model.App: // a service or task that memory saw being made
 		return len(n.in) > 0
@@ -396,8 +396,9 @@ func (m *Memory) Written(k model.EntityKey) bool {
 	return n != nil && written(n)
 }
 
-// Owner returns the host that an address belongs to, empty if none is known.
-func (m *Memory) Owner(ip string) string { return m.names.owner(ip) }
+// Owner returns the host that an address belonged to at a time, empty if none is
+// known.
+func (m *Memory) Owner(ip string, at time.Time) string { return m.names.ownerAt(ip, at) }
 
 // Name returns the image path of a process, empty if it is not known.
 func (m *Memory) Name(k model.EntityKey, at time.Time) string {
