@@ -31,10 +31,10 @@ func ecsShape() jsonShape {
 }
 
 func emitECS(w *jsonWorker, b *Batch, e *model.Event) error {
-	if w.d.carried(w, b, e) {
+	doc := &w.doc
+	if (doc.has("event.original") || !doc.has("event.category")) && w.d.carried(w, b, e) {
 		return nil
 	}
-	doc := &w.doc
 	e.Format = "ecs"
 	e.Host = linuxHost(doc.text("host.name|host.hostname"))
 	e.Code = firstOf(doc.text("event.code"), doc.text("event.action"))

@@ -29,6 +29,11 @@ func JSON(o Options) Decoder {
 		buffers:  newBuffers(),
 	}
 	d.marks = mappingMarks(d.mappings, keys)
+	d.lines = sync.OnceValue(func() *lineReader {
+		lines := newLineReader(o)
+		lines.json = func() Decoder { return d }
+		return lines
+	})
 	d.workers.New = func() any {
 		paths := newJSONPaths(o.Names, keys)
 		return &jsonWorker{d: d, o: &d.o, doc: newJSONDoc(paths), inner: newJSONDoc(paths)}
@@ -42,8 +47,9 @@ type jsonDecoder struct {
 	usual    []jsonKey // times of records that nobody knows
 	carriers []jsonKey // values of such records that may be records
 	mappings []*boundMapping
-	marks    []jsonKey // by mapping: the field that its records have first of all
-	workers  sync.Pool // of *jsonWorker: caches of paths, no state of records
+	marks    []jsonKey          // by mapping: the field that its records have first of all
+	lines    func() *lineReader // of what records carry, made when it is first met
+	workers  sync.Pool          // of *jsonWorker: caches of paths, no state of records
 	buffers  buffers
 }
 

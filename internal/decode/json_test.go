@@ -411,6 +411,8 @@ func shapeSeeds() []string {
 		`{"AuditId":"a","Verb":"get","User":"{\"username\":\"u\"}","SourceIps":["1.2.3.4"],"RequestReceivedTime":"2024-03-03T10:00:00Z"}`,
 		`{"protoPayload":{"methodName":"io.k8s.core.v1.pods.exec.create","serviceName":"k8s.io","resourceName":"core/v1/namespaces/n/pods/p/exec"},"timestamp":"2024-03-03T10:00:00Z"}`,
 		`{"@timestamp":"2024-03-03T10:00:00Z","message":` + strconv.Quote(exec) + `,"log":"{"}`,
+		`{"time":1709460005,"host":"Web01","event":{"eventName":"x","awsRegion":"r"}}`, `{"time":1709460005,"event":"Mar  3 10:00:00 web01 sshd[77]: Failed password for root from 203.0.113.7 port 5 ssh2"}`,
+		`{"@timestamp":"2024-03-03T10:00:05Z","message":"Mar  3 10:00:00 web01 app[7]: {\"message\":\"{}\",\"time\":1}"}`,
 		tetragonEvent("process_exec", "-s x", ""), tetragonEvent("process_kprobe", "", `,"function_name":"tcp_connect","args":[{"sock_arg":{"daddr":"1.2.3.4","dport":1}},{"string_arg":"/x"}]`),
 		traceeEvent("sched_process_exec", `{"name":"argv","value":["a","b"]},{"name":"addr","value":{"sin_addr":"1.2.3.4"}}`, ""),
 		osqueryLine(`"time":"1","cmdline":"a","parent":"1","path":"/x"`), osqueryLine(`"eventid":"1","channel":"c","data":"{\"EventData\":{\"a\":\"b\"}}"`),
