@@ -129,6 +129,9 @@ func ocsfProduct(doc *jsonDoc) string {
 	case "aws", "amazon", "amazon web services":
 		return "aws"
 	case "microsoft", "azure":
+		if product := doc.text("metadata.product.name"); strings.Contains(product, "365") || strings.Contains(product, "Exchange") {
+			return "m365"
+		}
 		return "azure"
 	case "gcp", "google", "google cloud":
 		return "gcp"
@@ -308,6 +311,14 @@ func ocsfMore(doc *jsonDoc, class string, l *entityList) {
 	if class == ocsfGroup {
 		name := firstOf(doc.text("group.uid"), doc.text("group.name"))
 		s.add(model.Resource, model.Object, strings.ToLower(name), doc.text("group.name"), "")
+	}
+	if class == ocsfEmail {
+		s.upn(model.Actor, firstOf(doc.text("email.smtp_from"), doc.text("email.from")))
+		doc.each("email.smtp_to", func(to string) bool {
+			s.add(model.Mailbox, model.Target, strings.ToLower(to), "", "")
+			n++
+			return n < maxResources
+		})
 	}
 	if class == ocsfEntity {
 		s.add(model.Resource, model.Target, strings.ToLower(firstOf(doc.text("entity.uid"), doc.text("entity.name"))), doc.text("entity.name"), "")
