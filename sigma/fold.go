@@ -107,8 +107,9 @@ func isFolded(s string) bool {
 }
 
 func isASCII[T string | []byte](s T) bool {
-	for ; len(s) >= 8; s = s[8:] {
-		if (s[0]|s[1]|s[2]|s[3]|s[4]|s[5]|s[6]|s[7])&utf8.RuneSelf != 0 {
+	for ; len(s) >= 8; s = s[8:] { // one load: the compiler knows this form
+		word := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		if word&0x8080808080808080 != 0 {
 			return false
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // parsePlainYAML reads the YAML in which nearly all rules are written: maps and
-// lists in blocks, scalars on one line, and literal blocks of text. It gives the
+// lists in blocks, lists and scalars on one line, and literal blocks of text. It gives the
 // nodes that the library gives, without comments, in a sixth of the time, which is
 // most of what loading rules costs. Whatever else a document has in it, right or
 // wrong, makes it return false, and is for the library to judge.
@@ -133,6 +133,9 @@ func (p *plainYAML) value(l *plainLine, at, column, depth int) (*yaml.Node, bool
 			return p.literal(l, at, column)
 		}
 		p.at++
+		if p.text[at] == '[' {
+			return p.flow(l, at)
+		}
 		return p.scalar(l, at)
 	}
 	p.at++
@@ -234,6 +237,55 @@ func (p *plainYAML) scalar(l *plainLine, at int) (*yaml.Node, bool) {
 		}
 	}
 	return p.tag(p.node(yaml.ScalarNode, "", text, l, at), 0), true
+}
+
+// flow reads a list of scalars between brackets that ends with its line. What
+// brackets make of plain scalars is for the library if it is not simple.
+func (p *plainYAML) flow(l *plainLine, at int) (*yaml.Node, bool) {
+	out := p.node(yaml.SequenceNode, "!!seq", "", l, at)
+	out.Style = yaml.FlowStyle
+	for at++; ; at++ {
+		at = p.skip(at, l.end)
+		if at == l.end {
+			return nil, false
+		}
+		if p.text[at] == ']' && len(out.Content) == 0 {
+			break
+		}
+		var text string
+		var style yaml.Style
+		start, ok := at, true
+		if c := p.text[at]; c == '\'' || c == '"' {
+			text, style, at, ok = p.quoted(at, l.end)
+		} else {
+			n := strings.IndexAny(p.text[at:l.end], ",]")
+			if n <= 0 || strings.ContainsAny(p.text[at:at+n], `[{}:#?!&*|>%@"'`+"`") {
+				return nil, false
+			}
+			text = strings.TrimRight(p.text[at:at+n], " ")
+			at += n
+			ok = plainStart(text) && text[0] != '-'
+		}
+		if !ok {
+			return nil, false
+		}
+		out.Content = append(out.Content, p.tag(p.node(yaml.ScalarNode, "", text, l, start), style))
+		if at = p.skip(at, l.end); at == l.end || p.text[at] != ',' && p.text[at] != ']' {
+			return nil, false
+		}
+		if p.text[at] == ']' {
+			break
+		}
+	}
+	return out, p.blank(at+1, l.end)
+}
+
+// skip returns where the blanks end.
+func (p *plainYAML) skip(at, end int) int {
+	for at < end && p.text[at] == ' ' {
+		at++
+	}
+	return at
 }
 
 // quoted reads a quoted text without escapes other than a doubled single quote,
