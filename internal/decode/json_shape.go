@@ -420,11 +420,11 @@ func (w *jsonWorker) unwrap(b *Batch, e *model.Event, text string) error {
 	return nil
 }
 
-// hostless reports whether the acts of a product happen at a provider, so that a
-// host that handed its records on is not where they happened.
+// hostless reports whether the acts of a product happen at a provider or on a wire,
+// so that a host that handed its records on is not where they happened.
 func hostless(product string) bool {
 	switch product {
-	case "aws", "azure", "m365", "gcp", "google_workspace", "okta", "onelogin", "github", "bitbucket", "cisco_duo", "kubernetes":
+	case "aws", "azure", "m365", "gcp", "google_workspace", "okta", "onelogin", "github", "bitbucket", "cisco_duo", "kubernetes", "zeek":
 		return true
 	}
 	return false

@@ -157,8 +157,28 @@ func Finish(d Definition, o *model.Observation, a *model.Alert) *model.Alert {
 	a.Subsystem = o.Subsystem
 	a.Tags = d.Tags
 	a.Act, a.Host, a.Code = o.Act, o.Host, o.Code
+	if sensed(o) {
+		a.Host = ""
+	}
 	a.Entities = slices.Clone(a.Entities)
 	return a
+}
+
+// sensed says whether an act only passed by the host that tells of it: a firewall,
+// a name server or a collector is no place of what others do.
+func sensed(o *model.Observation) bool {
+	is := false
+	for i := range o.Entities {
+		e := &o.Entities[i]
+		if e.Type != model.Host || e.Value != o.Host {
+			continue
+		}
+		if e.Role != model.Sensor {
+			return false
+		}
+		is = true
+	}
+	return is
 }
 
 // product names who reported an event, as people say it.
