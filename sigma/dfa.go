@@ -296,7 +296,8 @@ func (d *dfa) match(text string) (matched, ok bool) {
 	state := d.state(d.start)
 	d.fresh += len(text)
 	for i := 0; i < len(text); {
-		size, class := 1, uint16(0)
+		var class uint16
+		size := 1
 		if c := text[i]; c < utf8.RuneSelf {
 			class = a.ascii[c]
 		} else {
@@ -332,7 +333,8 @@ func (d *dfa) match(text string) (matched, ok bool) {
 func (a *automaton) hasRun(text string) bool {
 	n := 0
 	for i := 0; i < len(text); {
-		size, class := 1, uint16(0)
+		var class uint16
+		size := 1
 		if c := text[i]; c < utf8.RuneSelf {
 			class = a.ascii[c]
 		} else {

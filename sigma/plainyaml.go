@@ -254,7 +254,8 @@ func (p *plainYAML) flow(l *plainLine, at int) (*yaml.Node, bool) {
 		}
 		var text string
 		var style yaml.Style
-		start, ok := at, true
+		var ok bool
+		start := at
 		if c := p.text[at]; c == '\'' || c == '"' {
 			text, style, at, ok = p.quoted(at, l.end)
 		} else {
