@@ -3,8 +3,8 @@
 // the rules and README.md in this folder tells how to write one.
 //
 // A rule is <folder>/<name>.yml, its test <folder>/<name>.test.yml, and the
-// folder is the subsystem that the rule watches: windows, linux, aws, azure,
-// m365, network.
+// folder is the subsystem that the rule watches: windows, linux, aws, web,
+// database and so on; scenarios holds correlations of them.
 package rules
 
 import (
