@@ -20,7 +20,7 @@ import (
 // A Source is one format that Catena reads, and what it gives.
 type Source struct {
 	Format     string   `json:"format"`
-	Kind       string   `json:"kind"`                   // "events", or "alerts" of another product
+	Kind       string   `json:"kind"`                   // "events", "alerts" of another product, or "wrapping": a form around records of others
 	Decoder    string   `json:"decoder"`                // what reads it
 	LogSources []string `json:"log_sources"`            // in Sigma's terms
 	Fields     []string `json:"fields"`                 // that the loaded rules look at and its samples have
@@ -108,6 +108,9 @@ func (a *App) Sources() (*Sources, error) {
 		}
 		for _, s := range decode.FormatSources(name) {
 			g.sources[s] = true
+		}
+		if decode.Wrapping(name) {
+			g.kind = "wrapping"
 		}
 		s := g.source(name, wanted)
 		for i, r := range a.rules {

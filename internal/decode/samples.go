@@ -68,6 +68,10 @@ func Alike(format string) string {
 	return format
 }
 
+// Wrapping says whether a format is only a form around records of others, which are
+// what they would be without it.
+func Wrapping(format string) bool { return format == "elastic" || format == "fastlog" }
+
 // FormatSources returns the log sources that records of a format can have beyond
 // those of its samples: the channels of Windows and the logs of Zeek are too many
 // to show one of each.

@@ -17,7 +17,9 @@ func TestSamples(t *testing.T) {
 	if err != nil || len(list) < 100 {
 		t.Fatalf("%d samples, %v", len(list), err)
 	}
+	shown := map[string]bool{}
 	for i, s := range list {
+		shown[s.Format] = true
 		d := r.Named(s.Decoder)
 		if d == nil {
 			t.Errorf("sample %d, of %s: no decoder %q", i, s.Format, s.Decoder)
@@ -43,6 +45,11 @@ func TestSamples(t *testing.T) {
 		}
 		if is == 0 || len(b.Errors) > 0 || b.Skipped > 0 {
 			t.Errorf("sample %d, of %s: %d records of it, %d skipped, %+v\n%s", i, s.Format, is, b.Skipped, b.Errors, s.Data)
+		}
+	}
+	for _, f := range Formats() {
+		if !shown[Alike(f)] && !Wrapping(f) {
+			t.Errorf("no sample shows what %s gives: add samples/%s.txt", f, f)
 		}
 	}
 }
