@@ -46,6 +46,7 @@ func (a *App) Decode(ctx context.Context, paths []string, w io.Writer) (clean bo
 	enc.SetEscapeHTML(false)
 	clean = true
 	var inputs []*inputState
+	found := map[*inputState]int{} // records, understood or not
 	err = a.walk(ctx, from, func(in *inputState, d decode.Decoder, r io.Reader) error {
 		return d.Frame(r, func(c decode.Chunk) error {
 			if err := ctx.Err(); err != nil {
@@ -54,6 +55,7 @@ func (a *App) Decode(ctx context.Context, paths []string, w io.Writer) (clean bo
 			c.Input = in.Path
 			var b decode.Batch
 			d.Decode(c, &b)
+			found[in] += len(b.Events) + len(b.Alerts) + int(b.Skipped)
 			for i := range b.Events {
 				if err := enc.Encode(a.decoded(&b.Events[i])); err != nil {
 					return err
@@ -80,6 +82,9 @@ func (a *App) Decode(ctx context.Context, paths []string, w io.Writer) (clean bo
 	}
 	for _, in := range inputs {
 		in.settle()
+		if found[in] == 0 && len(in.Errors) == 0 && in.Bytes > 0 { // silence would read as "all is understood"
+			in.notes = append(in.notes, "it was read as "+in.Format+", and there is no record in it")
+		}
 		for _, n := range in.notes {
 			if err := enc.Encode(Decoded{Input: in.Path, Format: in.Format, Note: n}); err != nil {
 				return false, err

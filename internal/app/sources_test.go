@@ -106,3 +106,31 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// What was not understood is said: a record that no shape knows, one that cannot be
+// read, and an input in which nothing was found.
+func TestDecodeTellsWhatItDidNotUnderstand(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name, text string
+		clean      bool
+		want       string
+	}{
+		{"notable.json", `{"_time":"2024-05-01T10:00:00Z","search_name":"Odd log-on","rule_title":"Odd log-on","urgency":"high","src":"203.0.113.9","dest":"ws1"}` + "\n", true, `"alert":`},
+		{"broken.json", `{"eventVersion":"1.08","eventTime":` + "\n" + `{"timestamp":"2024-05-01T10:00:00Z","message":"fine"}` + "\n", false, `"error":`},
+		{"words.txt", "hello world this is no log\n", false, "unknown format"},
+		{"head.csv", "search_name,rule_title,urgency,src,dest,_time\n", true, "there is no record in it"},
+	} {
+		path := filepath.Join(dir, c.name)
+		write(t, path, c.text)
+		a, err := New(Options{NoBuiltin: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		clean, err := a.Decode(t.Context(), []string{path}, &out)
+		if err != nil || clean != c.clean || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: clean %v, %v, without %s in\n%s", c.name, clean, err, c.want, out.String())
+		}
+	}
+}

@@ -81,6 +81,9 @@ func (d *csvDecoder) mappingFor(columns []string) *boundMapping {
 }
 
 func (d *csvDecoder) Sniff(head []byte) int {
+	if text := bytes.TrimLeft(sniffText(head), " \t\r\n"); len(text) > 0 && text[0] == '{' {
+		return 0 // a record of JSON, whose keys between commas may be called as columns are
+	}
 	h, _, ok := d.readHeader(head, len(head) < SniffLen)
 	if ok && len(h.Columns) > 1 && d.mappingFor(h.Columns) != nil {
 		return 85

@@ -99,15 +99,15 @@ func (t *tellers) before(e *Engine, m *meta, foreign bool) *meta {
 	return best
 }
 
-// room says whether m may be one more teller of the act of o: each tells it once,
-// or several times of one record.
-func (o *meta) room(m *meta) bool {
-	who := teller(m.alerts[0])
-	if teller(o.alerts[0]) == who {
+// room says whether other may be one more teller of the act of m: each tells it
+// once, or several times of one record.
+func (m *meta) room(other *meta) bool {
+	who := teller(other.alerts[0])
+	if teller(m.alerts[0]) == who {
 		return false
 	}
-	for _, x := range o.twins {
-		if teller(x.alerts[0]) == who && (who != "" || x.alerts[0].Evidence[0].ID != m.alerts[0].Evidence[0].ID) {
+	for _, x := range m.twins {
+		if teller(x.alerts[0]) == who && (who != "" || x.alerts[0].Evidence[0].ID != other.alerts[0].Evidence[0].ID) {
 			return false
 		}
 	}
