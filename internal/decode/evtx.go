@@ -385,6 +385,7 @@ func (d *evtx) Decode(c Chunk, b *Batch) {
 		chunk := c.Data[off:min(off+evtxChunkLen, len(c.Data))]
 		record = p.chunk(c.Input, chunk, c.Offset+int64(off), record, b)
 	}
+	joinScripts(b)
 	p.release()
 }
 

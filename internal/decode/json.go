@@ -18,7 +18,9 @@ import (
 //
 // Every leaf of a record becomes a slot under its dotted path; the values of an
 // array are several slots of one path.
-func JSON(o Options) Decoder {
+func JSON(o Options) Decoder { return newJSON(o) }
+
+func newJSON(o Options) *jsonDecoder {
 	keys := newJSONKeys()
 	d := &jsonDecoder{
 		o:        o,
@@ -31,7 +33,7 @@ func JSON(o Options) Decoder {
 	d.marks = mappingMarks(d.mappings, keys)
 	d.lines = sync.OnceValue(func() *lineReader {
 		lines := newLineReader(o)
-		lines.json = func() Decoder { return d }
+		lines.json = func() *jsonDecoder { return d }
 		return lines
 	})
 	d.workers.New = func() any {
@@ -87,6 +89,13 @@ func (*jsonDecoder) Sniff(head []byte) int {
 // are passed over; other text between records is reported once and skipped up to
 // the next line that begins a record.
 func (d *jsonDecoder) Decode(c Chunk, b *Batch) {
+	d.decode(c, b)
+	joinScripts(b)
+}
+
+// decode is Decode for a chunk that may be a part of another: scripts are joined by
+// who decodes the whole.
+func (d *jsonDecoder) decode(c Chunk, b *Batch) {
 	w := d.workers.Get().(*jsonWorker) //nolint:errcheck // the pool holds nothing else
 	w.doc.batch, w.inner.batch = b, b
 	defer func() {

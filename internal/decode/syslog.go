@@ -75,7 +75,10 @@ func (d syslogDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model
 	return d.frame(r, emit, bad)
 }
 
-func (d syslogDecoder) Decode(c Chunk, b *Batch) { d.decode(c, b) }
+func (d syslogDecoder) Decode(c Chunk, b *Batch) {
+	d.decode(c, b)
+	joinScripts(b)
+}
 
 // facilities and severities are the names of RFC 5424, tables 1 and 2, as
 // syslog.conf spells them.

@@ -53,7 +53,10 @@ func (d textDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.I
 	return d.frame(r, emit, bad)
 }
 
-func (d textDecoder) Decode(c Chunk, b *Batch) { d.decode(c, b) }
+func (d textDecoder) Decode(c Chunk, b *Batch) {
+	d.decode(c, b)
+	joinScripts(b)
+}
 
 // A lineFormat understands one kind of line. read is false when the line is of
 // another kind; what it did to the event and its slots is then forgotten. What
@@ -105,11 +108,11 @@ type lineReader struct {
 	audit   *auditFields
 	formats []lineFormat
 	pan     map[string][]column // columns of PAN-OS by type
-	json    func() Decoder      // of what stands in lines, made when it is first met
+	json    func() *jsonDecoder // of what stands in lines, made when it is first met
 }
 
 func newLineReader(o Options) *lineReader {
-	d := &lineReader{o: o, zone: o.Zone, f: newSyslogFields(o.Names), t: newTextFields(o.Names), audit: newAuditFields(o.Names), formats: lineFormats(), pan: newPanLayouts(o.Names), json: sync.OnceValue(func() Decoder { return JSON(o) })}
+	d := &lineReader{o: o, zone: o.Zone, f: newSyslogFields(o.Names), t: newTextFields(o.Names), audit: newAuditFields(o.Names), formats: lineFormats(), pan: newPanLayouts(o.Names), json: sync.OnceValue(func() *jsonDecoder { return newJSON(o) })}
 	if d.zone == nil {
 		d.zone = time.UTC
 	}
@@ -429,7 +432,7 @@ func (l *textLine) record(text string) bool {
 	b, e := l.b, l.e
 	records, skipped, events, alerts := b.Records, b.Skipped, len(b.Events), len(b.Alerts)
 	errs := append([]model.InputError(nil), b.Errors...)
-	l.json().Decode(Chunk{Input: e.Ref.Input, Data: []byte(text), Offset: e.Ref.Offset, Record: e.Ref.Record - 1}, b)
+	l.json().decode(Chunk{Input: e.Ref.Input, Data: []byte(text), Offset: e.Ref.Offset, Record: e.Ref.Record - 1}, b)
 	if b.Records != records+1 || b.Skipped != skipped || len(b.Events)+len(b.Alerts) == events+alerts {
 		b.Drop()
 		b.Records, b.Skipped, b.Events, b.Alerts, b.Errors = records, skipped, b.Events[:events], b.Alerts[:alerts], errs

@@ -51,6 +51,10 @@ func finishWindows(b *Batch, e *model.Event) {
 	}
 	finish(e)
 	switch channel.kind {
+	case winPowerShell:
+		if id == 4104 {
+			b.noteScript(&v)
+		}
 	case winSecurity:
 		aliasSecurity(b, e, id)
 	case winDefender:

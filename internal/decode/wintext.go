@@ -57,6 +57,7 @@ func (d *windowsTextDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func
 }
 
 func (d *windowsTextDecoder) Decode(c Chunk, b *Batch) {
+	defer joinScripts(b)
 	text := string(c.Data)
 	var open, record int64 = -1, 0 // where the open record starts, in the chunk
 	var end int64

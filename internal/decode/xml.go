@@ -142,6 +142,7 @@ func (windowsXML) Frame(r io.Reader, emit func(Chunk) error, bad func(model.Inpu
 // Decode reads the events of one chunk. What stands between them (the list's own
 // tags, declarations, line ends) is passed over.
 func (d windowsXML) Decode(c Chunk, b *Batch) {
+	defer joinScripts(b)
 	text := aliasString(c.Data)
 	at, n := 0, c.Record
 	for at < len(text) {

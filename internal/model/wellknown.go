@@ -452,6 +452,8 @@ const (
 	FScStatus
 	FDatabase
 	FSessionIdLower
+	FMessageNumber
+	FMessageTotal
 )
 
 // wellKnown lists the names of the constants above, in their order; a test
@@ -902,4 +904,6 @@ var wellKnown = [...]string{
 	"sc-status",
 	"database",
 	"session_id",
+	"MessageNumber",
+	"MessageTotal",
 }
