@@ -57,6 +57,7 @@ func LogSources() []model.LogSource {
 	for _, category := range []string{"", "process_creation", "network_connection", "file_event", "file_delete", "registry_set", "image_load", "process_access",
 		"create_remote_thread"} {
 		add("m365", category, "defender")
+		add("windows", category, "defender") // rows of the device tables
 	}
 	for act := model.ActNone; act <= model.ActIdentify; act++ { // endpoint sensors' and ECS's events
 		if category := endpointCategory(act); category != "" {

@@ -61,7 +61,11 @@ func (c *Correlations) Observe(i int, o *model.Observation, fields map[string][]
 		}
 		a := fromMany(items, o)
 		a.Time, a.End = m.Start, m.Time
-		out = append(out, Finish(c.e.defs[m.Rule], o, a))
+		a = Finish(c.e.defs[m.Rule], o, a)
+		if t := c.e.rules[m.Rule].Correlation.Type; t == sigma.Temporal || t == sigma.TemporalOrdered {
+			a.Pattern, a.Act = true, model.ActNone
+		}
+		out = append(out, a)
 	}
 	return out
 }

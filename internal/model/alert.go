@@ -48,6 +48,9 @@ type Alert struct {
 
 	// Tags are the rule's tags as written (attack.t1110.003, attack.credential-access).
 	Tags []string `json:"-"`
+	// Pattern says that the alert is about several acts of different kinds, each shown
+	// by evidence of its own: that they belong together is what it claims.
+	Pattern bool `json:"-"`
 	// Act, Host and Code are those of the first event.
 	Act  Act    `json:"-"`
 	Host string `json:"-"`

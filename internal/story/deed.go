@@ -45,11 +45,20 @@ func collect(c Case, mem Memory) []*deed {
 	byAct := map[actKey]*deed{}
 	byTeller := map[string]*deed{}  // by the first alert about an act
 	weighed := map[[2]string]bool{} // rules told of a host
-	for _, a := range c.Core {
+	alerts := slices.Clone(c.Core)  // patterns last: the acts that they are made of are told first
+	slices.SortStableFunc(alerts, func(a, b *model.Alert) int { return cmp.Compare(patternRank(a), patternRank(b)) })
+	for _, a := range alerts {
 		gain := c.Gain[a.ID]
 		if k := [2]string{a.Rule.ID, a.Host}; !weighed[k] {
 			weighed[k] = true
 			gain = max(gain, levelWeight(a))
+		}
+		if a.Pattern {
+			if d := lastTold(a, byEvent); d != nil {
+				d.alerts = appendCapped(d.alerts, a.ID)
+				d.gain += gain
+				continue
+			}
 		}
 		d := byEvent[a.Evidence[0].ID]
 		act := cmp.Or(c.Same[a.ID], a.ID)
@@ -107,6 +116,23 @@ func collect(c Case, mem Memory) []*deed {
 		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.key(), b.key()))
 	})
 	return ds
+}
+
+func patternRank(a *model.Alert) int {
+	if a.Pattern {
+		return 1
+	}
+	return 0
+}
+
+// lastTold returns the deed of the last of an alert's events that has one.
+func lastTold(a *model.Alert, byEvent map[string]*deed) *deed {
+	for _, e := range slices.Backward(a.Evidence) {
+		if d := byEvent[e.ID]; d != nil {
+			return d
+		}
+	}
+	return nil
 }
 
 // adopt makes the telemetry's telling of an act that of the deed, where a product

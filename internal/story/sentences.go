@@ -370,7 +370,7 @@ func weight(d *deed) int {
 	if strings.HasPrefix(d.technique, "T1110") {
 		grave = consequence[knowledge.InitialAccess]
 	}
-	if d.severity < model.Medium.Rank() {
+	if d.severity < 2*model.Medium.Rank() { // see deed.join
 		return max(d.severity, 0)
 	}
 	return 100*grave + 10*d.severity
