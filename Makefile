@@ -1,12 +1,13 @@
 # make demo      a planted attack, analysed: the story on the terminal, the report in out/demo
 # make test      every test, with the race detector
 # make           build the binary
+# make docs      the pages made from the rules, after one of them changed
 GO            ?= go
 GOLANGCI      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS       := -s -w -X main.version=$(VERSION)
 
-.PHONY: build test lint fuzz-seeds fuzz demo bench bench-sigma generate clean
+.PHONY: build test lint fuzz-seeds fuzz demo bench bench-sigma generate docs clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/catena ./cmd/catena
@@ -58,6 +59,10 @@ bench-sigma:
 # The tables of facts in internal/knowledge, from the data folder.
 generate:
 	$(GO) generate ./...
+
+# The pages of docs that are made from the rules; a test fails while they differ.
+docs:
+	$(GO) generate ./rules
 
 clean:
 	rm -rf bin out

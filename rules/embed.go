@@ -13,6 +13,8 @@ import (
 	"strings"
 )
 
+//go:generate go run ./gen
+
 //go:embed */*.yml
 var files embed.FS
 

@@ -16,7 +16,7 @@ import (
 
 // minimum is how many rules the pack holds at least; a file lost from the build
 // would otherwise go unnoticed.
-const minimum = 180
+const minimum = 960
 
 // pack is the whole pack, compiled as the program compiles it.
 type pack struct {
