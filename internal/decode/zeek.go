@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,10 +22,44 @@ import (
 //
 // Slots are the log's fields by their own names, as Sigma's zeek rules expect;
 // unset fields are absent, sets and vectors have a slot for each element. Events
-// are of product zeek and the service that #path names.
-func ZeekTSV(o Options) Decoder { return &zeekDecoder{o.Names} }
+// are of product zeek and the service that #path names. Lines that a mapping of
+// alerts knows, such as notices, are alerts as well.
+func ZeekTSV(o Options) Decoder { return &zeekDecoder{names: o.Names, mappings: bindMappings(o)} }
 
-type zeekDecoder struct{ names *model.Names }
+type zeekDecoder struct {
+	names    *model.Names
+	mappings []*boundMapping
+}
+
+// alertsIn returns the mapping of alerts whose columns a log has, nil if none.
+func (d *zeekDecoder) alertsIn(columns []zeekColumn) *boundMapping {
+	have := func(name string) bool {
+		return slices.ContainsFunc(strings.Split(name, "|"), func(one string) bool {
+			return slices.ContainsFunc(columns, func(c zeekColumn) bool { return c.name == one })
+		})
+	}
+	for _, m := range d.mappings {
+		if !m.event && m.form.prefix == "" && len(m.form.lists) == 0 && len(m.columns) > 0 &&
+			!slices.ContainsFunc(m.columns, func(name string) bool { return !have(name) }) {
+			return m
+		}
+	}
+	return nil
+}
+
+// alert makes the alert of a line whose event is under construction; the event
+// stays as it is.
+func (d *zeekDecoder) alert(b *Batch, e *model.Event, m *boundMapping) error {
+	if !m.matches(b) {
+		return nil
+	}
+	slots := slices.Clone(b.Open())
+	err := m.emit(b, *e)
+	for _, s := range slots {
+		b.Slot(s.Field, s.Kind, s.Text)
+	}
+	return err
+}
 
 func (d *zeekDecoder) Name() string { return "zeek" }
 
@@ -170,6 +205,7 @@ func (d *zeekDecoder) Decode(c Chunk, b *Batch) {
 		}
 	}
 	columns := h.columns(d.names)
+	alerts := d.alertsIn(columns)
 	text := string(c.Data)
 	eachLine(c, func(raw []byte, offset, record int64) {
 		line := text[offset-c.Offset:][:len(raw)]
@@ -183,6 +219,7 @@ func (d *zeekDecoder) Decode(c Chunk, b *Batch) {
 			case len(h.Fields) == 0:
 				columns = nil
 			}
+			alerts = d.alertsIn(columns)
 			return
 		}
 		b.Records++
@@ -225,6 +262,13 @@ func (d *zeekDecoder) Decode(c Chunk, b *Batch) {
 			return
 		}
 		e := model.Event{Ref: model.Ref{Input: c.Input, Record: record, Offset: offset}, Format: "zeek", Raw: raw}
+		if alerts != nil {
+			if err := d.alert(b, &e, alerts); err != nil {
+				b.Drop()
+				b.Fail(offset, record, err.Error())
+				return
+			}
+		}
 		if err := zeekEvent(b, &e, h.Path, when); err != nil {
 			b.Drop()
 			b.Fail(offset, record, err.Error())
