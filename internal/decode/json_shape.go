@@ -65,6 +65,7 @@ func jsonShapes() []jsonShape {
 		defenderShape(),
 		vmConnectionShape(),
 		nsgFlowShape(),
+		provisioningShape(),
 		azureResourceShape(),
 		entraRowShape(),
 		azureSDKShape(),
@@ -85,6 +86,7 @@ func jsonShapes() []jsonShape {
 		wafShape(),
 		resolverShape(),
 		flowJSONShape(),
+		gcpFlowShape(),
 		messageTraceShape(),
 		proxyJSONShape(),
 		ecsShape(), // any product's: last

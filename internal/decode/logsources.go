@@ -82,7 +82,7 @@ var otherSources = [...]model.LogSource{
 	{Product: "github", Service: "audit"}, {Product: "gitlab", Service: "audit"}, {Product: "okta", Service: "okta"},
 	{Product: "azure", Service: "keyvault"}, {Product: "azure", Service: "storage"}, {Product: "azure", Category: "firewall", Service: "flowlogs"},
 	{Product: "aws", Category: "webserver", Service: "elb"}, {Product: "aws", Category: "webserver", Service: "cloudfront"}, {Product: "aws", Service: "s3"},
-	{Product: "aws", Category: "firewall", Service: "vpcflow"},
+	{Product: "aws", Category: "firewall", Service: "vpcflow"}, {Product: "gcp", Category: "firewall", Service: "vpcflow"}, {Product: "azure", Service: "provisioninglogs"},
 	{Product: "apache", Category: "webserver", Service: "apache"}, {Product: "nginx", Category: "webserver", Service: "nginx"},
 	{Product: "iis", Category: "webserver", Service: "iis"}, {Product: "haproxy", Category: "webserver", Service: "haproxy"},
 	{Product: "squid", Category: "proxy", Service: "squid"}, {Product: "proxy", Category: "proxy"},
@@ -142,7 +142,7 @@ func SubsystemOf(s model.LogSource, values func(field string) []string) model.Su
 		switch s.Service {
 		case "activitylogs":
 			return agreed(values("operationName"), azureSubsystem)
-		case "signinlogs", "auditlogs", "riskdetection", "pim":
+		case "signinlogs", "auditlogs", "provisioninglogs", "riskdetection", "pim":
 			return model.Identity
 		}
 		return ""
