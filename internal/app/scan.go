@@ -218,8 +218,8 @@ func (w *worker) observe(ev *model.Event) {
 
 // flow names the connection that ev tells of, whichever product it comes from.
 func flow(ev *model.Event) (clock.Flow, bool) {
-	from, fromPort := firstText(ev, model.FSourceIp, model.FSourceAddress, model.FIdOrigH), firstText(ev, model.FSourcePort, model.FIdOrigP)
-	to, toPort := firstText(ev, model.FDestinationIp, model.FDestAddress, model.FIdRespH), firstText(ev, model.FDestinationPort, model.FDestPort, model.FIdRespP)
+	from, fromPort := firstText(ev, model.FSourceIp, model.FSourceAddress, model.FIdOrigH, model.FSrcIp), firstText(ev, model.FSourcePort, model.FIdOrigP, model.FSrcPort)
+	to, toPort := firstText(ev, model.FDestinationIp, model.FDestAddress, model.FIdRespH, model.FDstIp), firstText(ev, model.FDestinationPort, model.FDestPort, model.FIdRespP, model.FDstPort)
 	if from == "" || fromPort == "" || to == "" || toPort == "" {
 		return clock.Flow{}, false
 	}
@@ -249,7 +249,7 @@ func (w *worker) detach(a *model.Alert) {
 // telling first.
 var textFields = []model.FieldID{model.FCommandLine, model.FScriptBlockText, model.FPayload, model.FTargetObject, model.FTargetFilename, model.FPipeName,
 	model.FServiceFileName, model.FImagePath, model.FTaskName, model.FGrantedAccess, model.FQueryName, model.FEventName, model.FOperation, model.FOperationName, model.FActionType,
-	model.FQuery, model.FUri, model.FMessageLower}
+	model.FQuery, model.FUri, model.FCUri, model.FMessageLower}
 
 // observedText is the one text of ev that a story would quote.
 func observedText(ev *model.Event) string {
