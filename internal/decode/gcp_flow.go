@@ -29,12 +29,8 @@ func gcpFlowShape() jsonShape {
 				w.add(b, f.name, doc.text(f.path))
 			}
 			var s entitySet
-			if src := doc.text("jsonPayload.connection.src_ip"); isAddress(src) {
-				s.ip(model.Src, src)
-			}
-			if dst := doc.text("jsonPayload.connection.dest_ip"); isAddress(dst) {
-				s.ip(model.Dst, dst)
-			}
+			s.ip(model.Src, doc.text("jsonPayload.connection.src_ip"))
+			s.ip(model.Dst, doc.text("jsonPayload.connection.dest_ip"))
 			at := "jsonPayload.instance."
 			switch strings.ToUpper(doc.text("jsonPayload.reporter")) {
 			case "SRC":
