@@ -136,7 +136,8 @@ func fromMany(items []*model.Observation, last *model.Observation) *model.Alert 
 		if it.Time.Before(a.Time) {
 			a.Time = it.Time
 		}
-		if len(a.Evidence) < maxGuessedBy {
+		// However many there are, the one that completed it is among them.
+		if len(a.Evidence) < maxGuessedBy-1 || it == last && len(a.Evidence) < maxGuessedBy {
 			a.Evidence = append(a.Evidence, model.Evidence{Input: it.Ref.Input, Record: it.Ref.Record, ID: it.Event})
 		}
 		for _, e := range it.Entities {

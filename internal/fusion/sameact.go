@@ -49,6 +49,9 @@ func newTellers() tellers { return tellers{recent: map[toldKey][]*meta{}} }
 // remembers m. Own alerts look at products' only: those on one record are known to
 // be one act by the record.
 func (t *tellers) hear(e *Engine, m *meta) {
+	if m.alerts[0].Pattern {
+		return // it is about several acts
+	}
 	own := teller(m.alerts[0]) == ""
 	if m.same = t.before(e, m, true); m.same == nil && !own {
 		m.same = t.before(e, m, false)

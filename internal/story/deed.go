@@ -55,8 +55,7 @@ func collect(c Case, mem Memory) []*deed {
 		}
 		if a.Pattern {
 			if d := lastTold(a, byEvent); d != nil {
-				d.alerts = appendCapped(d.alerts, a.ID)
-				d.gain += gain
+				d.alerts = appendCapped(d.alerts, a.ID) // its weight is nobody's in particular
 				continue
 			}
 		}
@@ -68,6 +67,9 @@ func collect(c Case, mem Memory) []*deed {
 			d.adopt(a, c.Observed[a.Evidence[0].ID], mem)
 		} else if d == nil || d.host != a.Host {
 			d = fromAlert(a, gain, mem)
+			if a.Pattern { // none of its acts is told: it is known when the last was done
+				d.time = a.End
+			}
 			if o := c.Observed[a.Evidence[0].ID]; o != nil {
 				d.fill(o, mem)
 			}

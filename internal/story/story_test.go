@@ -403,3 +403,33 @@ func TestLargeCase(t *testing.T) {
 		t.Errorf("%d entities, %d compromised, %d alerts", len(in.Entities), len(in.Impact.Compromised), len(in.Alerts))
 	}
 }
+
+// A correlation says that acts belong together: they are told as themselves, at their
+// own times, and it moves neither the order of the steps nor the root.
+func TestPatternIsNoAct(t *testing.T) {
+	w := &tale{}
+	act := func(at float64, guid, user, title string) *model.Alert {
+		return w.alert(w.see(at, model.ActProcessAccess, ws, "", proc(model.Actor, guid, `C:\`+guid+`.exe`), proc(model.Target, "t"+guid+title, `C:\x.exe`), ent(model.User, model.Actor, user)), title, model.Medium, "attack.execution", "attack.t1059")
+	}
+	core := []*model.Alert{act(0, "first", `corp\eve`, "1"), act(10, "first", `corp\eve`, "2"), act(600, "late", `corp\bob`, "3")}
+	plain := w.tell(core...)
+	both := w.alert(w.seen[2], "One, then the other", model.Critical, "attack.impact", "attack.t1486")
+	both.Pattern, both.Act, both.Time = true, model.ActNone, core[0].Time
+	both.Evidence = []model.Evidence{core[0].Evidence[0], core[2].Evidence[0]}
+	in := w.tell(append(core, both)...)
+	if len(in.Steps) != len(plain.Steps) || in.Root.Alert != plain.Root.Alert {
+		t.Fatalf("%d steps and root %s, want %d and %s", len(in.Steps), in.Root.Alert, len(plain.Steps), plain.Root.Alert)
+	}
+	for i, s := range in.Steps {
+		if !s.Time.Equal(plain.Steps[i].Time) || s.Summary != plain.Steps[i].Summary || s.Technique != plain.Steps[i].Technique {
+			t.Errorf("step %d is %+v, want %+v", i, s, plain.Steps[i])
+		}
+	}
+	if last := in.Steps[len(in.Steps)-1]; !slices.Contains(last.Alerts, both.ID) {
+		t.Errorf("the last step has the alerts %q", last.Alerts)
+	}
+	lone := w.tell(both)
+	if len(lone.Steps) != 1 || !lone.Steps[0].Time.Equal(both.End) {
+		t.Errorf("steps of a pattern alone %+v", lone.Steps)
+	}
+}
