@@ -422,13 +422,16 @@ func tacticName(s string) string {
 }
 
 // identity is what makes the alert the same one wherever it is read: the fields
-// that the mapping names for it if the row has them, else the record.
+// that the mapping names for it if the row has them all, else the record.
 func (r *row) identity(event string) string {
 	var key strings.Builder
 	for _, name := range r.dedupe {
-		if text := r.get(name); text != "" {
-			key.WriteString(strconv.Quote(text))
+		text := r.get(name)
+		if text == "" { // without it others may be equal that are not the same
+			key.Reset()
+			break
 		}
+		key.WriteString(strconv.Quote(text))
 	}
 	switch {
 	case key.Len() > 0:
