@@ -35,8 +35,8 @@ type origin struct {
 
 // acted is the page that a worker made of a chunk.
 type acted struct {
-	page         []byte
-	count, ruled int
+	page          []byte
+	count, raised int
 }
 
 // add takes over the acts of one chunk, within bounds. Chunks come in the order of
@@ -61,7 +61,7 @@ func (a *acts) add(in string, p acted, most int) error {
 
 // trim leaves out of a page what there is no room for.
 func (a *acts) trim(in string, p acted, most int) acted {
-	if a.count >= most && p.ruled == 0 {
+	if a.count >= most && p.raised == 0 {
 		a.dropped += int64(p.count)
 		return acted{}
 	}
@@ -70,7 +70,7 @@ func (a *acts) trim(in string, p acted, most int) acted {
 	r.open(p.page, in)
 	for i := range p.count {
 		n := a.count + w.count
-		if n < most || r.ruled(i) && n < 2*most {
+		if n < most || r.raised(i) && n < 2*most {
 			s := r.sighting(i)
 			w.add(&s, r.digest(i))
 		} else {

@@ -67,7 +67,7 @@ func TestPage(t *testing.T) {
 	full.Ref.Input, full.Kept, full.Time, full.Event = "in", 0, time.Time{}, digest(1).ID()
 	want := []sighting{
 		{obs: &full, stamps: clock.Stamps{Recorded: time.Date(2024, 3, 1, 10, 0, 0, 123456789, time.UTC), Sensed: time.Date(1601, 1, 1, 0, 0, 0, 0, time.UTC), Received: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)},
-			rules: []int32{0, 3, 70000}, fields: map[string][]string{"a": {"x", ""}, "b": {"y"}}},
+			rules: []int32{0, 3, 70000}, raised: true, fields: map[string][]string{"a": {"x", ""}, "b": {"y"}}},
 		{obs: &model.Observation{Event: digest(2).ID(), Ref: model.Ref{Input: "in"}}},
 		{obs: &model.Observation{Event: digest(3).ID(), Ref: model.Ref{Input: "in", Record: 1 << 40, Offset: 1 << 50}, Bytes: -1, Entities: full.Entities}, fields: map[string][]string{}},
 	}
@@ -78,8 +78,8 @@ func TestPage(t *testing.T) {
 			w.add(&want[i], digest(uint64(i+1)))
 		}
 		p := w.take()
-		if p.count != len(want) || p.ruled != 1 {
-			t.Errorf("%d acts, %d with rules", p.count, p.ruled)
+		if p.count != len(want) || p.raised != 1 {
+			t.Errorf("%d acts, %d raised", p.count, p.raised)
 		}
 		r.open(p.page, "in")
 		var got []sighting

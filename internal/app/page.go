@@ -38,6 +38,7 @@ const (
 	hasPlace
 	hasRules
 	hasFields
+	isRaised
 )
 
 // A pageWriter makes pages. The zero value is ready.
@@ -55,7 +56,7 @@ type pageWriter struct {
 	textIDs        map[string]uint64
 	listIDs        map[string]uint64
 	list           []byte
-	ruled          int // sightings that a rule matched
+	raised         int // sightings that a rule raises an alert about
 }
 
 // add appends s, whose event has digest d. Nothing of s is held beyond the next
@@ -104,8 +105,11 @@ func (w *pageWriter) add(s *sighting, d model.Digest) {
 		}
 		b = binary.AppendUvarint(append(b, located), uint64(p.Network))
 	}
+	if s.raised {
+		w.raised++
+		b[flags] |= isRaised
+	}
 	if len(s.rules) > 0 {
-		w.ruled++
 		b[flags] |= hasRules
 		b = binary.AppendUvarint(b, uint64(len(s.rules)))
 		for _, r := range s.rules {
@@ -188,7 +192,7 @@ func (w *pageWriter) take() acted {
 	for _, l := range [...][]byte{w.acts, w.texts, w.lists} {
 		b = append(b, l...)
 	}
-	out := acted{b, w.count, w.ruled}
+	out := acted{b, w.count, w.raised}
 	clear(w.textIDs)
 	clear(w.listIDs)
 	*w = pageWriter{textIDs: w.textIDs, listIDs: w.listIDs, list: w.list[:0], digests: w.digests[:0], acts: w.acts[:0], texts: w.texts[:0], lists: w.lists[:0],
@@ -335,8 +339,8 @@ func (r *pageReader) readStamps(c *cursor, flags byte) (s clock.Stamps) {
 	return s
 }
 
-// ruled says whether a rule matched sighting i.
-func (r *pageReader) ruled(i int) bool { return r.acts.piece(i)[0]&hasRules != 0 }
+// raised says whether a rule raises an alert about sighting i.
+func (r *pageReader) raised(i int) bool { return r.acts.piece(i)[0]&isRaised != 0 }
 
 // sighting reads sighting i; its observation has no time yet.
 func (r *pageReader) sighting(i int) sighting {
@@ -355,6 +359,7 @@ func (r *pageReader) sighting(i int) sighting {
 	if flags&hasPlace != 0 {
 		o.Place = &model.Place{Country: r.text(c.uint()), Lat: c.float(), Lon: c.float(), Radius: c.float(), Located: c.byte() != 0, Network: uint32(c.uint())}
 	}
+	s.raised = flags&isRaised != 0
 	if flags&hasRules != 0 {
 		s.rules = make([]int32, c.uint())
 		for k := range s.rules {

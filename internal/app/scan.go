@@ -19,6 +19,7 @@ type sighting struct {
 	obs    *model.Observation
 	stamps clock.Stamps
 	rules  []int32
+	raised bool                // one of the rules raises an alert, and is no mere step of a correlation
 	fields map[string][]string // by name, of an event that a correlation counts; nil for others
 }
 
@@ -158,6 +159,7 @@ func (w *worker) scan(j job) *scanned {
 		s := sighting{obs: &w.act, stamps: stamps, rules: w.rules[:0]}
 		for _, r := range rules {
 			s.rules = append(s.rules, int32(r))
+			s.raised = s.raised || w.engine.Alerts(r)
 			if s.fields == nil && w.engine.Correlated(r) {
 				s.fields = w.fields(ev)
 			}
