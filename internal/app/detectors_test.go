@@ -30,7 +30,7 @@ func raised(r *model.Report, d detect.Detector) (all, joined int) {
 // exfiltration are found and joined to it; a quiet day has none.
 func TestDetectorsOnSimulatedDays(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads two days of an estate")
+		t.Skip("left out by -short: it reads two simulated days of an estate")
 	}
 	for _, scenario := range []string{"phish-to-ransomware", simulate.Quiet} {
 		dir := t.TempDir()

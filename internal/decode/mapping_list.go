@@ -24,10 +24,26 @@ func (bm *boundMapping) eachRow(b *Batch, raw []byte, fn func(n int)) error {
 	if err := dec.Decode(&record); err != nil {
 		return fmt.Errorf("mapping %s: %w", bm.Name, errors.New("the record cannot be read again"))
 	}
-	l := lister{boundMapping: bm, b: b, fn: fn}
+	l := lister{boundMapping: bm, b: b, fn: fn, wanted: map[model.FieldID]bool{}}
+	for _, fields := range bm.fields {
+		for _, f := range fields {
+			l.wanted[f.id] = f.derived < 0 && f.id != model.Unnamed
+		}
+	}
 	l.object(record, "", 0, nil)
+	if l.n > maxListRows {
+		return fmt.Errorf("mapping %s: record with more than %d rows: the rest of them is left out", bm.Name, maxListRows)
+	}
 	return nil
 }
+
+// What stands around a list is told with every item of it, so that a small record
+// must not make much of it: only what the mapping reads goes along, cut to that
+// many bytes, and so many rows are made of one record.
+const (
+	maxAround   = 1024
+	maxListRows = 100_000
+)
 
 // A lister walks down to the items of the innermost list.
 type lister struct {
@@ -35,13 +51,17 @@ type lister struct {
 	b  *Batch
 	n  int
 	fn func(n int)
+
+	wanted map[model.FieldID]bool // the fields that the mapping reads
 }
 
 // object goes through an object at a path that is on the way to the list of that
 // level; around are the fields of what stands around it.
 func (l *lister) object(o map[string]any, path string, level int, around []model.Slot) {
 	if level == len(l.form.lists) {
-		l.n++
+		if l.n++; l.n > maxListRows {
+			return
+		}
 		for _, s := range around {
 			l.b.Slot(s.Field, s.Kind, s.Text)
 		}
@@ -78,7 +98,15 @@ func (l *lister) object(o map[string]any, path string, level int, around []model
 			}
 		}
 	}
-	around = slices.Concat(around, l.b.Open())
+	around = slices.Clone(around)
+	for _, s := range l.b.Open() {
+		if l.wanted[s.Field] {
+			if len(s.Text) > maxAround {
+				s.Text = strings.ToValidUTF8(s.Text[:maxAround], "")
+			}
+			around = append(around, s)
+		}
+	}
 	l.b.Drop()
 	for _, item := range items {
 		if o, ok := item.(map[string]any); ok {

@@ -142,6 +142,20 @@ entities: [{type: host, role: subject, field: names}]
 	}
 }
 
+// What stands around a list does not multiply with its items.
+func TestListAmplification(t *testing.T) {
+	around := `"Metadata":{"x":"` + strings.Repeat("y", 100_000) + `"},"ArtifactName":"` + strings.Repeat("z", 100_000) + `"`
+	item := `{"VulnerabilityID":"CVE-1","Severity":"LOW"}`
+	b := alertsOf(t, `{"CreatedAt":"2024-05-01T10:05:00Z",`+around+`,"Results":[{"Target":"t","Vulnerabilities":[`+strings.Repeat(item+",", 999)+item+`]}]}`)
+	size := 0
+	for i := range b.Alerts {
+		size += len(b.Alerts[i].Evidence[0].Event)
+	}
+	if len(b.Alerts) != 1000 || size > 1000*4096 {
+		t.Errorf("%d alerts with %d bytes of evidence", len(b.Alerts), size)
+	}
+}
+
 // Entities refer to each other in any order, and a list that refers in circles or
 // is no list ends.
 func TestMicrosoftEntities(t *testing.T) {
