@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -63,36 +64,34 @@ func benchCommand() *cobra.Command {
 	return c
 }
 
+// score is what an evaluation came to.
+type score interface {
+	WriteJSON(io.Writer) error
+	WriteText(w io.Writer, verbose bool) error
+}
+
 func evalCommand() *cobra.Command {
-	var truth, format, campaign string
+	var truth []string
+	var format, campaign string
 	var verbose bool
 	c := &cobra.Command{
 		Use: "eval --truth FILE REPORT.json", Short: "Score a report against what really happened", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if truth == "" {
+			if len(truth) == 0 {
 				return usageError{fmt.Errorf("--truth is needed: the file that says what really happened")}
 			}
 			if format != "text" && format != "json" {
 				return usageError{fmt.Errorf("--format %q: want text or json", format)}
 			}
-			src, err := os.ReadFile(truth)
+			scorer, err := readTruth(truth, campaign)
 			if err != nil {
 				return err
-			}
-			key, err := eval.ParseTruth(src)
-			if err != nil {
-				return fmt.Errorf("%s: %w", truth, err)
-			}
-			if campaign != "" {
-				if key, err = key.Only(campaign); err != nil {
-					return usageError{err}
-				}
 			}
 			r, err := readReport(args[0])
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			res := eval.Score(r, key)
+			res := scorer(r)
 			if format == "json" {
 				return res.WriteJSON(report.SafeJSON(c.OutOrStdout()))
 			}
@@ -100,11 +99,50 @@ func evalCommand() *cobra.Command {
 		},
 	}
 	fl := c.Flags()
-	fl.StringVar(&truth, "truth", "", "the truth `file`: of the simulator, or of labelled captures")
+	fl.StringArrayVar(&truth, "truth", nil, "the truth `file`: of the simulator, of labelled captures, or the labelled table of an AIT alert data set (repeatable)")
 	fl.StringVar(&campaign, "campaign", "", "score only the campaign with this `id` (default: all of the file)")
 	fl.StringVar(&format, "format", "text", "`form` of the score: text or json")
 	fl.BoolVarP(&verbose, "verbose", "v", false, "list steps and members one by one")
 	return c
+}
+
+// readTruth reads the truth, of one file or of several labelled tables, and returns
+// what compares a report with it.
+func readTruth(files []string, campaign string) (func(*model.Report) score, error) {
+	var tables []*eval.AITScenario
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if eval.IsAIT(src) {
+			s, err := eval.ReadAIT(file, bytes.NewReader(src))
+			if err != nil {
+				return nil, err
+			}
+			if campaign == "" || campaign == s.Name {
+				tables = append(tables, s)
+			}
+			continue
+		}
+		if len(files) > 1 {
+			return nil, usageError{fmt.Errorf("%s: only labelled tables may be several", file)}
+		}
+		key, err := eval.ParseTruth(src)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if campaign != "" {
+			if key, err = key.Only(campaign); err != nil {
+				return nil, usageError{err}
+			}
+		}
+		return func(r *model.Report) score { return eval.Score(r, key) }, nil
+	}
+	if len(tables) == 0 {
+		return nil, usageError{fmt.Errorf("truth: no campaign %q", campaign)}
+	}
+	return func(r *model.Report) score { return eval.ScoreAIT(r, tables) }, nil
 }
 
 func readReport(path string) (*model.Report, error) {

@@ -35,6 +35,39 @@ func (r *Result) WriteText(w io.Writer, verbose bool) error {
 	return p.err
 }
 
+// WriteText writes the result for a person; verbose adds what was missed.
+func (r *AITResult) WriteText(w io.Writer, verbose bool) error {
+	p := &printer{w: w}
+	for i := range r.Scenarios {
+		x := &r.Scenarios[i]
+		if x.Rank == 0 {
+			p.line("%s: NOT FOUND (%d visible phases, %d kinds)", x.Name, x.StepsAll, len(x.MissedKind))
+			continue
+		}
+		p.line("%s: rank %d, %s, %.1f bits, in %d incidents", x.Name, x.Rank, x.Incident, x.Bits, x.Fragments)
+		p.line("  phases  %d of %d; kinds %s (core %s)", x.Steps, x.StepsAll, percent(x.Kinds), percent(x.KindsCore))
+		p.line("  members %d, of them core %d; precision by time %s (core %s), by event %s (core %s)", x.Members, x.Core,
+			percent(x.TimeAll), percent(x.TimeCore), percent(x.EventAll), percent(x.EventCore))
+		if verbose {
+			p.line("  missed  phases: %s", strings.Join(x.Missed, ", "))
+			for _, k := range x.MissedKind {
+				p.line("          %s", k)
+			}
+		}
+	}
+	p.line("incidents %d: false %d (%.2f a day, the worst %.1f bits), glued %d, scenarios with an incident of their own %d, pair F1 %s",
+		r.Incidents, len(r.False), r.FalsePerDay, r.FalseBits, len(r.Glued), r.Own, number(r.PairF1))
+	return p.err
+}
+
+// WriteJSON writes the result as indented JSON.
+func (r *AITResult) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
 type printer struct {
 	w   io.Writer
 	err error
