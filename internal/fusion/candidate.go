@@ -13,6 +13,7 @@ import (
 // reaches the threshold it is an incident.
 type candidate struct {
 	n       int // order of birth
+	turn    int // the judgement that came by it last
 	seed    *meta
 	metas   []*meta
 	into    *candidate // what it was merged into
@@ -29,19 +30,54 @@ type candidate struct {
 	late    bool // holds a tactic from late in an attack
 	// What follows is made with the second meta, since most candidates stay alone.
 	subjects map[model.EntityKey]bool
-	groups   map[groupKey]int
-	share    map[cell]int              // of the rates, to be left out of them
-	hands    int                       // principals
-	lastOf   map[model.EntityKey]*meta // last meta that carries an entity
-	ended    bool                      // waits to count in its actor's history
-	spawn    float64                   // highest score
-	shown    map[string]float64        // event to the bits it has given already
+	groups   map[groupID]int
+	share    map[cell]int       // of the rates, to be left out of them
+	hands    int                // principals
+	lastOf   map[*ring]*meta    // last meta that carries an entity
+	ended    bool               // waits to count in its actor's history
+	spawn    float64            // highest score
+	shown    map[string]float64 // event to the bits it has given already
 }
 
+// A groupKey names what further alerts of one kind have in common.
 type groupKey struct {
 	subject model.EntityKey
 	word    string // tactic, or rule
 	rule    bool
+}
+
+// A groupID is the number of a groupKey.
+type groupID uint64
+
+// kin are the groups that a meta is in.
+type kin struct {
+	rule   groupID // its rule at its place
+	act    groupID // its rule about one kind of act there, as the code of its event tells
+	any    groupID // its rule anywhere
+	tactic groupID // its tactic at its place
+}
+
+// groupKeys returns the groups of m in the order of kin.
+func (m *meta) groupKeys() [4]groupKey {
+	return [4]groupKey{
+		{m.subject, m.rule(), true},
+		{m.subject, m.rule() + "\x00" + m.alerts[0].Code, true},
+		{word: m.rule(), rule: true},
+		{subject: m.subject, word: tacticOf(m)},
+	}
+}
+
+// kinOf numbers the groups of m.
+func (e *Engine) kinOf(m *meta) kin {
+	var id [4]groupID
+	for i, k := range m.groupKeys() {
+		if id[i] = e.groups[k]; id[i] == 0 {
+			e.lastGroup++
+			id[i] = e.lastGroup
+			e.groups[k] = id[i]
+		}
+	}
+	return kin{id[0], id[1], id[2], id[3]}
 }
 
 func (c *candidate) id() string { return model.IncidentID(c.seed.alerts[0].ID) }
@@ -67,7 +103,7 @@ func (c *candidate) shareOf(x cell) int {
 			}
 		}
 		for i := range m.carries {
-			if m.carries[i] && m.cells.carriers[i] == x {
+			if m.carries[i] && &m.cells.carriers[i].by == x {
 				n++
 			}
 		}
@@ -79,13 +115,13 @@ func (c *candidate) shareOf(x cell) int {
 func (c *candidate) principals() int { return max(c.hands, min(len(c.metas), 1)) }
 func (c *candidate) places() int     { return max(len(c.subjects), min(len(c.metas), 1)) }
 
-// lastWith returns the last meta of c that carries k.
-func (c *candidate) lastWith(k model.EntityKey) *meta {
+// lastWith returns the last meta of c that carries the entity of r.
+func (c *candidate) lastWith(r *ring) *meta {
 	if c.lastOf != nil {
-		return c.lastOf[k]
+		return c.lastOf[r]
 	}
 	for _, m := range c.metas { // one at most
-		if m.has(k) {
+		if slices.Contains(m.rings, r) {
 			return m
 		}
 	}
@@ -97,8 +133,8 @@ func (c *candidate) open() {
 	if c.share != nil {
 		return
 	}
-	c.subjects, c.groups, c.share = map[model.EntityKey]bool{}, map[groupKey]int{}, map[cell]int{}
-	c.lastOf = map[model.EntityKey]*meta{}
+	c.subjects, c.groups, c.share = map[model.EntityKey]bool{}, map[groupID]int{}, map[cell]int{}
+	c.lastOf = map[*ring]*meta{}
 	for _, m := range c.metas {
 		c.once(m, m.full)
 		c.tally(m)
@@ -141,22 +177,21 @@ func (c *candidate) tally(m *meta) {
 		c.share[x.who]++
 		for i := range m.carries {
 			if m.carries[i] {
-				c.share[x.carriers[i]]++
+				c.share[&x.carriers[i].by]++
 			}
 		}
 	}
-	for i := range m.pivots {
-		k := m.pivots[i].key
-		if o := c.lastOf[k]; o == nil || m.first.After(o.first) {
-			c.lastOf[k] = m
+	for _, r := range m.rings {
+		if o := c.lastOf[r]; o == nil || m.first.After(o.first) {
+			c.lastOf[r] = m
 		}
 	}
 	c.subjects[m.subject] = true
-	c.groups[groupKey{m.subject, m.rule(), true}]++
-	c.groups[actOf(m)]++
+	c.groups[m.kin.rule]++
+	c.groups[m.kin.act]++
 	if m.gain > 0 { // what says nothing makes nothing else say less
-		c.groups[groupKey{word: m.rule(), rule: true}]++
-		c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]++
+		c.groups[m.kin.any]++
+		c.groups[m.kin.tactic]++
 	}
 }
 
@@ -193,19 +228,14 @@ func earlyTactic(t string) bool {
 // one tactic on one subject, and of one rule elsewhere, says less; a rule that
 // fires again at its place says much less, unless it is about another kind of act.
 func (c *candidate) worth(m *meta, bits float64) float64 {
-	gain := bits * math.Pow(.8, float64(c.groups[groupKey{subject: m.subject, word: tacticOf(m)}]))
+	gain := bits * math.Pow(.8, float64(c.groups[m.kin.tactic]))
 	switch {
-	case c.groups[actOf(m)] > 0:
+	case c.groups[m.kin.act] > 0:
 		return gain * .2
-	case c.groups[groupKey{m.subject, m.rule(), true}] > 0:
+	case c.groups[m.kin.rule] > 0:
 		return gain * .5
 	}
-	return gain * math.Pow(.8, float64(c.groups[groupKey{word: m.rule(), rule: true}]))
-}
-
-// actOf is the rule of m about one kind of act, as the code of its event tells.
-func actOf(m *meta) groupKey {
-	return groupKey{m.subject, m.rule() + "\x00" + m.alerts[0].Code, true}
+	return gain * math.Pow(.8, float64(c.groups[m.kin.any]))
 }
 
 // echo is what a further rule of high level is worth that matches an event which
@@ -261,7 +291,7 @@ func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 	if parent != nil {
 		c.open()
 	}
-	m.rep = c.groups[groupKey{m.subject, m.rule(), true}] + 1
+	m.rep = c.groups[m.kin.rule] + 1
 	if parent != nil {
 		m.via, m.bits, m.terms, m.others = l.via, l.bits, l.terms, l.others
 		m.full = l.gain
@@ -414,7 +444,7 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 	for _, m := range members {
 		m.cand = a
 		m.beside = m.beside || beside && m.acts
-		m.rep = a.groups[groupKey{m.subject, m.rule(), true}] + 1
+		m.rep = a.groups[m.kin.rule] + 1
 		if m.gain = a.worth(m, a.once(m, m.full)); m.beside {
 			m.gain = 0
 		}

@@ -104,6 +104,9 @@ type Engine struct {
 	metas   []*meta
 	cands   []*candidate
 	index   map[model.EntityKey]*ring
+	groups  map[groupKey]groupID
+	turn    int     // judgements so far
+	offers  []offer // of the judgement at hand
 	actors  map[model.EntityKey]*actor
 	ended   []*candidate // dominated by one user, waiting to count against him
 	seen    map[string]bool
@@ -112,6 +115,8 @@ type Engine struct {
 	now     time.Time
 	begin   time.Time
 	lag     int // metas learnt so far
+
+	lastGroup groupID
 }
 
 // New returns an engine without memory of alerts.
@@ -135,6 +140,7 @@ func (e *Engine) reset() {
 	e.dedup = newDedup()
 	e.tellers = newTellers()
 	e.metas, e.seen = nil, map[string]bool{}
+	e.groups = map[groupKey]groupID{}
 	e.restart()
 }
 
@@ -165,8 +171,7 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 		}
 		e.seen[a.ID] = true
 		if m, isNew := e.dedup.offer(a, e.describe(a)); isNew {
-			m.n = len(e.metas)
-			e.metas = append(e.metas, m)
+			e.admit(m)
 		}
 	}
 	if len(e.metas) > 0 {
@@ -223,8 +228,7 @@ func (e *Engine) Add(a *model.Alert) []Change {
 		}
 		return e.changes
 	}
-	m.n = len(e.metas)
-	e.metas = append(e.metas, m)
+	e.admit(m)
 	e.tellers.hear(e, m)
 	e.learn()
 	e.rates.cold = 50 * math.Exp2(-e.now.Sub(e.begin).Hours()/6)
@@ -240,6 +244,20 @@ func (e *Engine) Add(a *model.Alert) []Change {
 		e.forget()
 	}
 	return e.changes
+}
+
+// admit takes in a new meta and what holds of it whatever it is held against.
+func (e *Engine) admit(m *meta) {
+	m.n = len(e.metas)
+	m.kin = e.kinOf(m)
+	if all := e.mem.Observed(); all >= 200 {
+		for i := range m.pivots {
+			if v := &m.pivots[i]; v.class == shared {
+				v.common = float64(e.mem.Seen(v.key, m.first)) / float64(all)
+			}
+		}
+	}
+	e.metas = append(e.metas, m)
 }
 
 func (e *Engine) changed(c *candidate, k ChangeKind, alert string) {
@@ -295,6 +313,13 @@ func (e *Engine) forget() {
 		kept = append(kept, m)
 	}
 	e.metas, e.lag = kept, lag
+	groups := map[groupKey]groupID{}
+	for _, m := range kept {
+		for _, k := range m.groupKeys() {
+			groups[k] = e.groups[k]
+		}
+	}
+	e.groups = groups
 	live := e.cands[:0]
 	for _, c := range e.cands {
 		if c.into == nil && !c.gone {

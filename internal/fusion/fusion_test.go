@@ -554,14 +554,7 @@ func TestExplain(t *testing.T) {
 }
 
 func BenchmarkRun(b *testing.B) {
-	w := newWorld()
-	rnd := rand.New(rand.NewSource(1))
-	for i := 0; i < 200_000; i++ {
-		host := fmt.Sprintf("h%d", rnd.Intn(2000))
-		es := []model.Entity{ent(model.Host, model.Subject, host), ent(model.User, model.Actor, fmt.Sprintf(`corp\u%d`, rnd.Intn(3000))),
-			proc(model.Actor, fmt.Sprintf("%s-p%d", host, rnd.Intn(50)), `c:\x.exe`)}
-		w.alert(float64(i)*2, fmt.Sprintf("r%d", rnd.Intn(200)), []model.Severity{model.Low, model.Low, model.Medium, model.High}[rnd.Intn(4)], "discovery", host, es...)
-	}
+	w := bustle(200_000, 2000, 3000)
 	mem := graph.New(graph.Options{})
 	b.ResetTimer()
 	for b.Loop() {

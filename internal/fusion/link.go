@@ -1,9 +1,9 @@
 package fusion
 
 import (
+	"cmp"
 	"math"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -58,6 +58,9 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 			v, w.class, p = &w, wide, 1
 		}
 	}
+	if v.class == shared && m.subject != o.subject && m.subject.Type == model.Host && o.subject.Type == model.Host {
+		p = max(p, e.elsewhere(v, m, c))
+	}
 	if v.class == shared && p > hubShare {
 		return link{bits: math.Inf(-1)}
 	}
@@ -87,6 +90,9 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	return l
 }
 
+// stageMost is the most that a tactic says for a link, in bits.
+const stageMost = .5
+
 // stage is a weak prior of at most one bit: attacks widen to new tactics, and
 // seldom return to the door once they are inside. Order decides nothing.
 func stage(m *meta, c *candidate) float64 {
@@ -103,7 +109,7 @@ func stage(m *meta, c *candidate) float64 {
 		return -1
 	}
 	if fresh {
-		return .5
+		return stageMost
 	}
 	return 0
 }
@@ -194,11 +200,17 @@ type offer struct {
 // judge lets m join the campaign that explains it best, joins campaigns that it
 // fits alike, or makes it the seed of a new one.
 func (e *Engine) judge(m *meta) {
-	var offers []offer
-	for i := range m.pivots {
+	e.place(m)
+	total := e.around(m)
+	most := e.atMost(m)
+	fit := e.offers[:0]
+	for i, r := range m.rings {
 		v := &m.pivots[i]
-		r := e.index[v.key]
-		if r == nil {
+		if m.aside(v.class) {
+			continue // of another hand: on its own until it is clear whose it is
+		}
+		best := most + e.binds(v, m)
+		if best+quickest < linkLeast {
 			continue
 		}
 		for _, c := range r.list {
@@ -206,42 +218,35 @@ func (e *Engine) judge(m *meta) {
 			if c.gone || len(c.metas) == 0 {
 				continue
 			}
-			o := c.lastWith(v.key)
+			o := c.lastWith(r)
 			if o == nil || o == m || m.first.Sub(o.last) > maxWindow {
 				continue
 			}
-			l := e.consider(m, o, c, v)
-			at := -1
-			for j := range offers {
-				if offers[j].c == c {
-					at = j
-				}
+			need := threshold(v.class, total, c.score)
+			if best+quickest < need {
+				continue
 			}
+			l := e.consider(m, o, c, v)
+			if l.via.class != v.class {
+				if m.aside(l.via.class) {
+					continue
+				}
+				need = threshold(l.via.class, total, c.score)
+			}
+			if l.bits < need {
+				continue
+			}
+			at := slices.IndexFunc(fit, func(x offer) bool { return x.c == c })
 			switch {
 			case at < 0:
-				offers = append(offers, offer{c, o, l})
-			case l.bits > offers[at].link.bits:
-				offers[at] = offer{c, o, l}
+				fit = append(fit, offer{c, o, l})
+			case l.bits > fit[at].link.bits:
+				fit[at] = offer{c, o, l}
 			}
 		}
 	}
-	sort.SliceStable(offers, func(i, j int) bool {
-		a, b := &offers[i], &offers[j]
-		if a.link.bits != b.link.bits {
-			return a.link.bits > b.link.bits
-		}
-		return a.c.n < b.c.n
-	})
-	total := len(offers)
-	var fit []offer
-	for _, x := range offers {
-		if m.aside(x.link.via.class) {
-			continue // of another hand: on its own until it is clear whose it is
-		}
-		if x.link.bits >= threshold(x.link.via.class, total, x.c.score) {
-			fit = append(fit, x)
-		}
-	}
+	e.offers = fit
+	slices.SortFunc(fit, func(a, b offer) int { return cmp.Or(cmp.Compare(b.link.bits, a.link.bits), cmp.Compare(a.c.n, b.c.n)) })
 	if m.same != nil { // what tells of one act is in one campaign, whatever else speaks for it
 		fit = e.withSame(m, fit)
 	}
@@ -249,7 +254,7 @@ func (e *Engine) judge(m *meta) {
 		c := &candidate{n: len(e.cands)}
 		e.cands = append(e.cands, c)
 		e.attach(c, m, nil, link{})
-		e.remember(c, m)
+		m.remember(c)
 		return
 	}
 	c := fit[0].c
@@ -266,10 +271,48 @@ func (e *Engine) judge(m *meta) {
 		}
 		c = e.merge(c, other, m, x.o, x.link)
 	}
-	e.remember(c, m)
+	m.remember(c)
 }
 
-func (e *Engine) remember(c *candidate, m *meta) {
+// around counts the campaigns that have something in common with m.
+func (e *Engine) around(m *meta) int {
+	e.turn++
+	n := 0
+	for _, r := range m.rings {
+		for _, c := range r.list {
+			if c = c.top(); c.turn != e.turn && !c.gone && len(c.metas) > 0 {
+				c.turn = e.turn
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// quickest is the most that time says for a link.
+var quickest = math.Log2(rho(0, 0) * .5)
+
+// atMost bounds the bits of any link of m, but for time and what is shared: as if
+// nothing else were known to fire its rule at its place.
+func (e *Engine) atMost(m *meta) float64 {
+	b := e.rates.least(m)
+	return math.Log2(fidelity[m.level]) + stageMost - math.Log2(b*ruleKinds)
+}
+
+// binds bounds what sharing v says for a link of m.
+func (e *Engine) binds(v *pivot, m *meta) float64 {
+	switch v.class {
+	case wide:
+		return 0
+	case narrow:
+		return math.Log2(64 + float64(e.mem.Kinds(v.key.Type)))
+	}
+	return -math.Log2(min(max(.5/(float64(e.rates.active)+8), v.common), 1))
+}
+
+// place finds the rings of what m carries.
+func (e *Engine) place(m *meta) {
+	m.rings = make([]*ring, len(m.pivots))
 	for i := range m.pivots {
 		k := m.pivots[i].key
 		r := e.index[k]
@@ -277,6 +320,13 @@ func (e *Engine) remember(c *candidate, m *meta) {
 			r = &ring{}
 			e.index[k] = r
 		}
+		m.rings[i] = r
+	}
+}
+
+// remember notes in the rings of m that c carries what m does.
+func (m *meta) remember(c *candidate) {
+	for _, r := range m.rings {
 		r.push(c, m)
 	}
 }
@@ -443,7 +493,7 @@ func (e *Engine) join(c *candidate) bool {
 
 func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 	v := &h.pivot
-	to := o.lastWith(v.key)
+	to := o.lastWith(r)
 	if to == nil {
 		return false
 	}

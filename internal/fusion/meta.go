@@ -22,7 +22,8 @@ type pivot struct {
 	name   string // what people call it, empty if key says it
 	reason model.Reason
 	class  class
-	behind bool // not in the alert itself but behind what is
+	behind bool    // not in the alert itself but behind what is
+	common float64 // share of all that memory saw that carries it, 0 if that is too little to tell
 }
 
 // A portrait is what fusion needs of an alert beside itself.
@@ -216,6 +217,8 @@ type meta struct {
 	novel   bool   // the first of its rule at its place to be counted there
 	cells   *cells // where the rates count it
 	carries []bool // by pivot: the first of its principal to carry it
+	kin     kin
+	rings   []*ring // by pivot, once it was judged
 
 	cand   *candidate
 	parent *meta
@@ -240,6 +243,7 @@ func (m *meta) aside(c class) bool { return c == wide && m.level < 3 && m.acts }
 
 func (m *meta) unlink() {
 	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep, m.beside = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0, false
+	m.rings = nil
 }
 
 func (m *meta) has(k model.EntityKey) bool { return m.at(k) >= 0 }

@@ -61,8 +61,8 @@ type cells struct {
 	ownRule  cell
 	ownLevel cell
 	ownKinds cell
-	who      cell   // how often the principal was counted
-	carriers []cell // by pivot
+	who      cell       // how often the principal was counted
+	carriers []*carrier // by pivot
 	place    *place
 }
 
@@ -76,6 +76,14 @@ type place struct {
 	levels, kinds [5]int
 	watch         exposure
 	people        int // distinct users and sessions
+	visits        int // distinct entities that were shared there
+	acts          int // and how often one was
+}
+
+// A carrier counts who carries an entity.
+type carrier struct {
+	by     int // distinct principals
+	places int // distinct places
 }
 
 // An occurrence is one rule firing for one principal at one place in one hour:
@@ -135,20 +143,22 @@ type rates struct {
 	rules    map[ruleAt]cell
 	own      map[doing]cell // what single principals contributed to a rule
 	places   map[model.EntityKey]*place
+	machines int // places that are hosts
 	hands    map[who]*hand
-	carriers map[model.EntityKey]cell // distinct principals that carry an entity
-	active   int                      // principals that were counted
-	all      [5]int                   // kinds by level everywhere
-	many     [5]int                   // occurrences by level everywhere
-	hours    float64                  // watched everywhere
-	cold     float64                  // how much the priors are raised while a place is new to the engine
+	carriers map[model.EntityKey]*carrier
+	visits   int     // entities by distinct place, of those that are shared
+	active   int     // principals that were counted
+	all      [5]int  // kinds by level everywhere
+	many     [5]int  // occurrences by level everywhere
+	hours    float64 // watched everywhere
+	cold     float64 // how much the priors are raised while a place is new to the engine
 	seen     map[occurrence]bool
 	carried  map[carriage]bool
 }
 
 func newRates(priors map[string]float64) *rates {
 	return &rates{priors: priors, rules: map[ruleAt]cell{}, own: map[doing]cell{}, places: map[model.EntityKey]*place{}, hands: map[who]*hand{},
-		carriers: map[model.EntityKey]cell{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
+		carriers: map[model.EntityKey]*carrier{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
 }
 
 // anew forgets all counts.
@@ -177,6 +187,9 @@ func (r *rates) cellsOf(m *meta) *cells {
 	if p == nil {
 		p = &place{}
 		r.places[m.subject] = p
+		if m.subject.Type == model.Host {
+			r.machines++
+		}
 	}
 	w := who{m.subject, m.principal}
 	h := r.hands[w]
@@ -185,12 +198,22 @@ func (r *rates) cellsOf(m *meta) *cells {
 		r.hands[w] = h
 	}
 	x := &cells{round: r.round, place: p, rule: cellOf(r.rules, ruleAt{m.rule(), m.subject}), level: &p.levels[m.level], kinds: &p.kinds[m.level],
-		who: &h.seen, ownLevel: &h.levels[m.level], ownKinds: &h.kinds[m.level], carriers: make([]cell, len(m.pivots))}
+		who: &h.seen, ownLevel: &h.levels[m.level], ownKinds: &h.kinds[m.level], carriers: make([]*carrier, len(m.pivots))}
 	x.ownRule = cellOf(r.own, doing{x.rule, x.who})
 	for i := range m.pivots {
-		x.carriers[i] = cellOf(r.carriers, m.pivots[i].key)
+		x.carriers[i] = r.carrier(m.pivots[i].key)
 	}
 	m.cells = x
+	return x
+}
+
+// carrier returns the counts of an entity, making them on first sight.
+func (r *rates) carrier(k model.EntityKey) *carrier {
+	x := r.carriers[k]
+	if x == nil {
+		x = &carrier{}
+		r.carriers[k] = x
+	}
 	return x
 }
 
@@ -256,16 +279,23 @@ func (r *rates) add(m *meta) {
 	*x.who++
 	m.carries = make([]bool, len(m.pivots))
 	for i, carried := range x.carriers {
-		if personal(&m.pivots[i]) {
-			if c := (carriage{carried, &x.place.people}); !r.carried[c] {
-				r.carried[c] = true
-				x.place.people++
-			}
-		}
-		if c := (carriage{carried, x.who}); !r.carried[c] {
+		first := false
+		if c := (carriage{&carried.by, x.who}); !r.carried[c] {
 			r.carried[c] = true
-			*carried++
-			m.carries[i] = true
+			carried.by++
+			m.carries[i], first = true, true
+		}
+		if v := &m.pivots[i]; first && v.class == shared {
+			x.place.acts++
+			if c := (carriage{&carried.by, &x.place.people}); !r.carried[c] {
+				r.carried[c] = true
+				x.place.visits++
+				carried.places++
+				r.visits++
+				if personal(v) {
+					x.place.people++
+				}
+			}
 		}
 	}
 }
@@ -317,7 +347,18 @@ func (r *rates) of(m *meta, c *candidate) background {
 		nl -= c.shareOf(x.level) - min(c.shareOf(x.ownLevel), maxOwn)
 		nk -= c.shareOf(x.kinds) - min(c.shareOf(x.ownKinds), maxOwn)
 	}
-	nr, nl, nk = max(nr, 0), max(nl, 0), max(nk, 0)
+	return r.given(m, max(nr, 0), max(nl, 0), max(nk, 0))
+}
+
+// least bounds from below what of returns for m, in any campaign.
+func (r *rates) least(m *meta) float64 {
+	return r.given(m, 0, 0, 0).rule
+}
+
+// given returns the background of m when its rule fired nr times at its place for
+// others, rules of its level nl times, and nk of these rules were seen there.
+func (r *rates) given(m *meta, nr, nl, nk int) background {
+	x := r.cellsOf(m)
 	hours := x.place.watch.hours
 	// What is not known of a place is taken from the others, and from the prior.
 	prior := priorRate[m.level] * (1 + r.cold)
@@ -346,14 +387,14 @@ func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int)
 	r := e.rates
 	x := r.cellsOf(m)
 	i := m.at(v.key)
-	var carried cell
+	var carried *carrier
 	if i >= 0 {
 		carried = x.carriers[i]
 	} else {
-		carried = cellOf(r.carriers, v.key)
+		carried = r.carrier(v.key)
 	}
-	all := *carried
-	n := all - c.shareOf(carried)
+	all := carried.by
+	n := all - c.shareOf(&carried.by)
 	if i >= 0 && i < len(m.carries) && m.carries[i] {
 		n--
 	}
@@ -371,10 +412,22 @@ func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int)
 	}
 	total := max(r.active-c.principals(), n)
 	p = (float64(n) + .5) / (float64(total) + 8)
-	if all := e.mem.Observed(); all >= 200 {
-		p = max(p, float64(e.mem.Seen(v.key, m.first))/float64(all))
+	return min(max(p, v.common), 1), n
+}
+
+// elsewhere is how likely what m carries turns up on its host in background, if a
+// campaign that was on another may turn up with it on any alike. Where many come
+// and go, and what goes everywhere, says little by it.
+func (e *Engine) elsewhere(v *pivot, m *meta, c *candidate) float64 {
+	r := e.rates
+	x := r.cellsOf(m)
+	been := 0
+	if i := m.at(v.key); i >= 0 {
+		been = max(x.carriers[i].places-c.places()-1, 0)
 	}
-	return min(p, 1), n
+	newcomer := float64(1+x.place.visits) / float64(2+x.place.acts)
+	who := (float64(been) + .5) / float64(8+r.visits)
+	return min(newcomer*who*float64(r.machines), 1)
 }
 
 // Time kernels of a campaign: how often it acts again, per hour, dt after its last
