@@ -13,7 +13,7 @@ func entraRowShape() jsonShape {
 	return jsonShape{
 		name:  "entra",
 		all:   []string{"OperationName|OperationNameValue", "TimeGenerated"},
-		any:   []string{"InitiatedBy", "InitiatedBy.user.userPrincipalName", "InitiatedBy.app.displayName", "LoggedByService", "AppDisplayName", "UserPrincipalName"},
+		any:   []string{"InitiatedBy", "InitiatedBy.user.userPrincipalName", "InitiatedBy.app.displayName", "LoggedByService", "AppDisplayName", "UserPrincipalName", "ServicePrincipalId", "RiskEventType", "RiskState"},
 		times: []string{"TimeGenerated"},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			w.innerColumns(b)
