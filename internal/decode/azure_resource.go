@@ -13,9 +13,9 @@ import (
 func azureResourceShape() jsonShape {
 	return jsonShape{
 		name:  "azure-resource",
-		all:   []string{"category|Category", "resourceId|ResourceId|_ResourceId", "operationName|OperationName"},
+		all:   []string{"category|Category|Type", "resourceId|ResourceId|_ResourceId", "operationName|OperationName"},
 		also:  func(d *jsonDoc) bool { return azureLogOf(d) != azureOther },
-		times: []string{"properties.event_time", "time", "TimeGenerated", "p_event_time"},
+		times: []string{"properties.event_time", "event_time_t", "EventTime", "time", "TimeGenerated", "p_event_time"},
 		emit:  emitAzureResource,
 	}
 }
@@ -51,7 +51,32 @@ func azureLogOf(d *jsonDoc) azureLog {
 	case "SQLSecurityAuditEvents", "DevOpsOperationsAudit":
 		return azureSQL
 	}
+	switch d.text("Type") { // tables of one log each
+	case "AZKVAuditLogs":
+		return azureVault
+	case "StorageBlobLogs", "StorageFileLogs", "StorageQueueLogs", "StorageTableLogs":
+		return azureStorage
+	case "SQLSecurityAuditEvents":
+		return azureSQL
+	}
 	return azureOther
+}
+
+// azureClaim returns a claim of the caller's token: in the record, in the
+// columns of AzureDiagnostics, and in the column Identity of the tables of one log.
+func (w *jsonWorker) azureClaim(paths, name string) string {
+	if text := w.doc.text(paths); text != "" {
+		return text
+	}
+	text := w.doc.text("Identity")
+	if text == "" || text[0] != '{' {
+		return ""
+	}
+	w.inner.reset()
+	if _, err := w.inner.parse(stringBytes(text), 0); err != nil {
+		return ""
+	}
+	return w.inner.text("claim." + name)
 }
 
 func emitAzureResource(w *jsonWorker, b *Batch, e *model.Event) error {
@@ -60,18 +85,18 @@ func emitAzureResource(w *jsonWorker, b *Batch, e *model.Event) error {
 	e.Code = doc.text("operationName|OperationName")
 	e.Source = model.LogSource{Product: "azure"}
 	var s entitySet
-	s.upn(model.Actor, doc.text("identity.claim.upn|identity.claim.http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn|identity.claim.http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name|identity_claim_upn_s|identity.requester.upn|RequesterUpn"))
-	if id := doc.text("identity.claim.appid|identity_claim_appid_g|identity.requester.appId|RequesterAppId"); id != "" {
+	s.upn(model.Actor, w.azureClaim("identity.claim.upn|Identity.claim.upn|identity_claim_http_schemas_xmlsoap_org_ws_2005_05_identity_claims_upn_s|identity.claim.http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn|identity.claim.http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name|identity_claim_upn_s|identity.requester.upn|RequesterUpn", "upn"))
+	if id := w.azureClaim("identity.claim.appid|Identity.claim.appid|identity_claim_appid_g|identity.requester.appId|RequesterAppId", "appid"); id != "" {
 		s.app(model.Actor, id, "")
 	}
 	s.managedIdentity(doc.text("identity.claims.xms_mirid|identity.claim.xms_mirid|identity_claim_xms_mirid_s"))
-	s.clientIP(doc.text("callerIpAddress|callerIPAddress|CallerIPAddress|CallerIpAddress|properties.client_ip"))
+	s.clientIP(doc.text("callerIpAddress|callerIPAddress|CallerIPAddress|CallerIpAddress|properties.client_ip|client_ip_s|ClientIp"))
 	switch azureLogOf(doc) {
 	case azureVault:
 		e.Source.Service, e.Subsystem = "keyvault", model.Secrets
 		e.Act = vaultAct(e.Code, doc.text("resultSignature|ResultSignature"))
 		s.add(model.Resource, model.Target, resource, "", "")
-		s.add(model.Resource, model.Target, strings.ToLower(doc.text("properties.id|id_s")), "", "")
+		s.add(model.Resource, model.Target, strings.ToLower(doc.text("properties.id|id_s|Id")), "", "")
 	case azureStorage:
 		e.Source.Service, e.Subsystem = "storage", model.Storage
 		status := doc.text("statusCode|StatusCode")
@@ -86,17 +111,18 @@ func emitAzureResource(w *jsonWorker, b *Batch, e *model.Event) error {
 		}
 	case azureSQL:
 		e.Source.Category, e.Source.Service, e.Subsystem = "database", "sqlauditing", model.Database
-		e.Code = firstOf(doc.text("properties.action_name"), e.Code)
-		e.Act = azureSQLAct(e.Code, doc.text("properties.succeeded"))
+		e.Code = firstOf(doc.text("properties.action_name|action_name_s|ActionName"), e.Code)
+		e.Act = azureSQLAct(e.Code, strings.ToLower(doc.text("properties.succeeded|succeeded_s|Succeeded")))
 		role := model.Actor
 		if e.Act == model.ActLogon || e.Act == model.ActLogonFailed {
 			role = model.Target
 		}
-		if name := strings.ToLower(doc.text("properties.server_principal_name")); name != "" {
+		principal := doc.text("properties.server_principal_name|server_principal_name_s|ServerPrincipalName")
+		if name := strings.ToLower(principal); name != "" {
 			if !strings.Contains(name, "@") {
 				name = resource + `\` + name
 			}
-			s.add(model.User, role, name, doc.text("properties.server_principal_name"), "")
+			s.add(model.User, role, name, principal, "")
 		}
 		s.add(model.Resource, model.Target, resource, "", "")
 	}

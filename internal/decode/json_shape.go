@@ -65,7 +65,10 @@ func jsonShapes() []jsonShape {
 		defenderShape(),
 		vmConnectionShape(),
 		nsgFlowShape(),
+		provisioningRowShape(),
 		provisioningShape(),
+		graphActivityShape(),
+		riskShape(),
 		azureResourceShape(),
 		entraRowShape(),
 		azureSDKShape(),
@@ -75,16 +78,28 @@ func jsonShapes() []jsonShape {
 		wrappedGCPShape(),
 		workspaceShape(),
 		oktaShape(),
+		pingIDShape(),
+		pingOneShape(),
+		teleportShape(),
+		authentikShape(),
 		githubShape(),
 		gitlabShape(),
+		gitlabWebShape(),
 		mongoShape(),
 		mongoAuditShape(),
+		mysqlEnterpriseShape(),
+		mysqlPerconaShape(),
 		crowdStrikeShape(),
 		ocsfShape(),
 		caddyShape(),
 		traefikShape(),
+		dashboardsShape(),
+		openAppSecShape(),
 		wafShape(),
 		resolverShape(),
+		s3AccessShape(),
+		bedrockShape(),
+		firepowerShape(),
 		flowJSONShape(),
 		gcpFlowShape(),
 		messageTraceShape(),
@@ -426,7 +441,7 @@ func (w *jsonWorker) unwrap(b *Batch, e *model.Event, text string) error {
 // so that a host that handed its records on is not where they happened.
 func hostless(product string) bool {
 	switch product {
-	case "aws", "azure", "m365", "gcp", "google_workspace", "okta", "onelogin", "github", "bitbucket", "cisco_duo", "kubernetes", "zeek":
+	case "aws", "azure", "m365", "gcp", "google_workspace", "okta", "onelogin", "github", "bitbucket", "cisco_duo", "kubernetes", "zeek", "pingid", "pingone":
 		return true
 	}
 	return false
@@ -439,4 +454,19 @@ func (w *jsonWorker) unwrapAt(b *Batch, e *model.Event, path ...string) error {
 		return fmt.Errorf("%s holds no record", strings.Join(path, "."))
 	}
 	return w.unwrap(b, e, text)
+}
+
+// unwrapRow does unwrap for a row of a table that holds the members of a record as
+// columns, objects and arrays perhaps as text; column names the member of a column.
+func (w *jsonWorker) unwrapRow(b *Batch, e *model.Event, column func(string) string) error {
+	out := []byte{'{'}
+	eachMember(w.text(), func(name, value string) bool {
+		if text := jsonString(value); text != "" && value[0] == '"' && (text[0] == '{' || text[0] == '[') {
+			value = text
+		}
+		out = append(append(out, '"'), column(name)...)
+		out = append(append(append(out, '"', ':'), value...), ',')
+		return true
+	})
+	return w.unwrap(b, e, string(append(trimComma(out), '}')))
 }

@@ -66,16 +66,7 @@ func kubeTableShape() jsonShape {
 		all:      []string{"AuditId", "Verb"},
 		received: []string{"TimeGenerated"},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
-			out := []byte{'{'}
-			eachMember(w.text(), func(column, value string) bool {
-				if text := jsonString(value); text != "" && value[0] == '"' && (text[0] == '{' || text[0] == '[') {
-					value = text
-				}
-				out = append(append(out, '"'), kubeColumn(column)...)
-				out = append(append(append(out, '"', ':'), value...), ',')
-				return true
-			})
-			return w.unwrap(b, e, string(append(trimComma(out), '}')))
+			return w.unwrapRow(b, e, kubeColumn)
 		},
 	}
 }
