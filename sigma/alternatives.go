@@ -5,7 +5,7 @@ import "slices"
 // A Selector is what one alternative of a rule says of one field.
 type Selector struct {
 	Field string
-	Texts []string // the field holds one of them, case ignored
+	Texts []string // the field holds one of them; in lower case, unless the rule tells cases apart
 	Exact bool     // as its whole value; else a part of it
 }
 

@@ -110,22 +110,22 @@ func (a *App) described() []RuleLine {
 const maxChain = 64
 
 // subsystemOf returns what kind of thing a rule's events are about, as its log
-// source and the kinds of events it requires tell; of a correlation, as all of its
-// rules do.
+// source tells and what each of its alternatives says of their fields; of a
+// correlation, as all of its rules do. It is empty where these differ.
 func subsystemOf(r *sigma.Rule, byRef map[string]*sigma.Rule, depth int) model.Subsystem {
-	if r.Correlation == nil {
-		requires := r.Requires()
-		src := r.LogSource.Fold()
-		return decode.SubsystemOf(model.LogSource{Product: src.Product, Category: src.Category, Service: src.Service}, func(field string) []string {
-			for _, q := range requires {
-				if q.Field == field {
-					return q.Values
-				}
-			}
-			return nil
-		})
-	}
 	var out model.Subsystem
+	if r.Correlation == nil {
+		src := r.LogSource.Fold()
+		source := model.LogSource{Product: src.Product, Category: src.Category, Service: src.Service}
+		for i, says := range r.Alternatives() {
+			s := decode.SubsystemOf(source, func(field string) decode.Clue { return clueOf(says, field) })
+			if i > 0 && s != out {
+				return ""
+			}
+			out = s
+		}
+		return out
+	}
 	for i, ref := range r.Correlation.Rules {
 		of := byRef[ref]
 		if of == nil || depth > maxChain {
@@ -136,6 +136,18 @@ func subsystemOf(r *sigma.Rule, byRef map[string]*sigma.Rule, depth int) model.S
 			return ""
 		}
 		out = s
+	}
+	return out
+}
+
+// clueOf returns what an alternative says of a field: of several selectors the one
+// with the fewest texts.
+func clueOf(says []sigma.Selector, field string) decode.Clue {
+	var out decode.Clue
+	for _, s := range says {
+		if s.Field == field && (len(out.Texts) == 0 || len(s.Texts) < len(out.Texts)) {
+			out = decode.Clue{Texts: s.Texts, Whole: s.Exact}
+		}
 	}
 	return out
 }

@@ -331,7 +331,6 @@ type auditEvent struct {
 // fill reads the records into slots, and e from what they say together.
 func (f *auditFields) fill(b *Batch, e *model.Event, records []auditRecord) {
 	e.Source = model.LogSource{Product: "linux", Service: "auditd"}
-	e.Subsystem = model.Compute
 	v := auditEvent{typ: records[0].typ}
 	if node := records[0].node; node != "" {
 		e.Host = linuxHost(node)
@@ -341,6 +340,7 @@ func (f *auditFields) fill(b *Batch, e *model.Event, records []auditRecord) {
 		f.record(b, e, &v, &records[i])
 	}
 	f.derive(b, e, &v)
+	e.Subsystem = linuxSubsystem(e.Source, "")
 }
 
 // record reads one record.

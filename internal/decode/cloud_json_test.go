@@ -46,7 +46,7 @@ var cloudRecords = []struct{ name, text, want string }{
 	{"CrowdStrike process", `{"aid":"a1","timestamp":"1714557600000","event_simpleName":"ProcessRollup2","event":{"event_simpleName":"ProcessRollup2","event_platform":"Win","aid":"a1","ComputerName":"WS1","TargetProcessId":"11","ParentProcessId":"10","ImageFileName":"\\Device\\HarddiskVolume3\\Windows\\System32\\cmd.exe","CommandLine":"cmd /c x","ParentBaseFileName":"winword.exe","ProcessStartTime":"1714557600.5","UserName":"eve"}}`,
 		`crowdstrike windows/process_creation/ process_start compute host/subject=ws1 process/subject=a1:11 process/parent=a1:10 file/object=ws1:c:\windows\system32\cmd.exe user/actor=eve`},
 	{"CrowdStrike DNS", `{"aid":"a1","ContextTimeStamp":"1714557600.731","event_simpleName":"DnsRequest","event_platform":"Lin","DomainName":"C2.example.net","ContextProcessId":"12"}`,
-		`crowdstrike linux/dns_query/ dns compute host/subject=a1 process/actor=a1:12 domain/object=c2.example.net`},
+		`crowdstrike linux/dns_query/ dns network host/subject=a1 process/actor=a1:12 domain/object=c2.example.net`},
 }
 
 func TestCloudJSON(t *testing.T) {

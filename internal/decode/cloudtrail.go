@@ -58,35 +58,10 @@ func finishCloudTrail(b *Batch, e *model.Event, name, service string) error {
 	e.Source = model.LogSource{Product: "aws", Service: "cloudtrail"}
 	e.Code = name
 	source := strings.TrimSuffix(service, ".amazonaws.com")
-	e.Subsystem = awsSubsystem(source)
+	e.Subsystem = awsSubsystem(source, e.Code)
 	failed := b.Text(model.FErrorCode) != ""
 	e.Act = awsAct(source, e.Code, failed, b.Text(model.FResponseElementsConsoleLogin))
 	return emitTimed(b, e)
-}
-
-// awsSubsystem is what kind of thing an AWS service manages.
-func awsSubsystem(service string) model.Subsystem {
-	switch service {
-	case "s3", "s3express", "glacier", "elasticfilesystem", "fsx", "backup", "s3-outposts":
-		return model.Storage
-	case "iam", "sts", "signin", "sso", "organizations", "cognito-idp", "cognito-identity", "identitystore", "rolesanywhere", "sso-directory":
-		return model.Identity
-	case "secretsmanager", "kms", "acm", "acm-pca":
-		return model.Secrets
-	case "rds", "dynamodb", "redshift", "elasticache", "docdb", "neptune", "athena", "rds-data":
-		return model.Database
-	case "eks", "eks-auth":
-		return model.Kubernetes
-	case "cloudtrail", "config", "guardduty", "securityhub", "logs", "monitoring", "events", "cloudformation", "access-analyzer", "inspector2", "detective", "macie2":
-		return model.Management
-	case "elasticloadbalancing", "route53", "route53resolver", "cloudfront", "wafv2", "network-firewall", "directconnect":
-		return model.Network
-	case "ses", "email":
-		return model.Email
-	case "lambda", "apigateway", "bedrock", "sagemaker", "appsync", "codebuild":
-		return model.Application
-	}
-	return model.Compute
 }
 
 // awsAct says what an API call did. A refused call changed nothing: it is an

@@ -70,6 +70,7 @@ func emitCrowdStrike(w *jsonWorker, b *Batch, e *model.Event) error {
 	case model.ActDNS:
 		alias(model.FQueryName, get("DomainName"))
 		s.add(model.Domain, model.Object, strings.ToLower(strings.TrimSuffix(get("DomainName"), ".")), "", "")
+		e.Subsystem = model.Network
 	case model.ActConnect:
 		alias(model.FSourceIp, firstOf(get("LocalAddressIP4"), get("LocalAddressIP6")))
 		alias(model.FDestinationIp, firstOf(get("RemoteAddressIP4"), get("RemoteAddressIP6")))

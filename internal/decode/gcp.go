@@ -39,6 +39,9 @@ func emitGCPAudit(w *jsonWorker, b *Batch, e *model.Event) error {
 	}
 	e.Code = method
 	e.Subsystem = gcpSubsystem(service, method)
+	if e.Source.Service == "google_workspace.admin" {
+		e.Subsystem, _ = workspaceAct("admin", strings.ToLower(doc.text("protoPayload.metadata.event.eventName")))
+	}
 	failed := false
 	if code := doc.text("protoPayload.status.code"); code != "" && code != "0" {
 		failed = true
@@ -53,32 +56,6 @@ func emitGCPAudit(w *jsonWorker, b *Batch, e *model.Event) error {
 	alias("gcp.audit.service_name", service)
 	e.Entities = gcpEntities(doc, e)
 	return emitTimed(b, e)
-}
-
-// gcpSubsystem is what kind of thing a Google API manages.
-func gcpSubsystem(service, method string) model.Subsystem {
-	name := strings.TrimSuffix(service, ".googleapis.com")
-	switch {
-	case name == "k8s.io", name == "container", strings.HasPrefix(method, "io.k8s."):
-		return model.Kubernetes
-	}
-	switch name {
-	case "storage", "file", "backupdr":
-		return model.Storage
-	case "iam", "iamcredentials", "sts", "cloudidentity", "login", "cloudresourcemanager", "admin", "apikeys", "iap":
-		return model.Identity
-	case "secretmanager", "cloudkms", "privateca":
-		return model.Secrets
-	case "bigquery", "cloudsql", "sqladmin", "spanner", "firestore", "bigtable", "bigtableadmin", "datastore", "alloydb", "redis":
-		return model.Database
-	case "dns", "networksecurity", "vpcaccess", "servicenetworking":
-		return model.Network
-	case "run", "appengine", "cloudfunctions", "aiplatform", "pubsub", "cloudbuild", "artifactregistry":
-		return model.Application
-	case "logging", "monitoring", "securitycenter", "deploymentmanager", "serviceusage", "orgpolicy", "cloudasset", "accesscontextmanager":
-		return model.Management
-	}
-	return model.Compute
 }
 
 // gcpAct says what a method did, by its last word: "v1.compute.firewalls.insert",
@@ -314,6 +291,9 @@ func workspaceAct(app, name string) (model.Subsystem, model.Act) {
 		}
 		return model.Identity, model.ActAPICall
 	case "user_accounts", "groups", "groups_enterprise":
+		if has("email_forwarding") {
+			return model.Email, model.ActConfigChange
+		}
 		return model.Identity, model.ActAccountChange
 	case "admin":
 		switch {
@@ -321,6 +301,8 @@ func workspaceAct(app, name string) (model.Subsystem, model.Act) {
 			return model.Identity, model.ActAccountChange
 		case has("takeout", "export"):
 			return model.Storage, model.ActObjectRead
+		case has("gmail", "email"):
+			return model.Email, model.ActConfigChange
 		}
 		return model.Management, model.ActConfigChange
 	}

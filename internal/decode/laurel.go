@@ -25,10 +25,10 @@ func laurelShape() jsonShape {
 			}
 			e.Recorded, e.Sensed = when, when
 			e.Source = model.LogSource{Product: "linux", Service: "auditd"}
-			e.Subsystem = model.Compute
 			l := laurelEvent{f: newAuditFields(w.o.Names), b: b, e: e}
 			eachMember(w.text(), l.member)
 			l.f.derive(b, e, &l.v)
+			e.Subsystem = linuxSubsystem(e.Source, "")
 			if e.Host == "" {
 				e.Host = "host-of-" + linuxHost(inputName(e.Ref.Input))
 			}

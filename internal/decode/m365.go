@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -84,25 +85,6 @@ func entraAct(operation string) model.Act {
 	return model.ActAPICall
 }
 
-// azureSubsystem is what kind of thing a resource provider's operation concerns.
-func azureSubsystem(operation string) model.Subsystem {
-	op := strings.ToLower(operation)
-	for _, p := range [...]struct {
-		prefix string
-		s      model.Subsystem
-	}{
-		{"microsoft.compute/", model.Compute}, {"microsoft.storage/", model.Storage}, {"microsoft.network/", model.Network},
-		{"microsoft.keyvault/", model.Secrets}, {"microsoft.containerservice/", model.Kubernetes}, {"microsoft.sql/", model.Database},
-		{"microsoft.dbfor", model.Database}, {"microsoft.documentdb/", model.Database}, {"microsoft.authorization/", model.Identity},
-		{"microsoft.aad", model.Identity}, {"microsoft.web/", model.Application},
-	} {
-		if strings.HasPrefix(op, p.prefix) {
-			return p.s
-		}
-	}
-	return model.Management
-}
-
 func azureAct(operation string) model.Act {
 	op := strings.ToLower(operation)
 	switch {
@@ -152,16 +134,12 @@ func officeShape() jsonShape {
 			}
 			e.Code = operation
 			e.Source = model.LogSource{Product: "m365", Service: "audit"}
-			e.Subsystem = model.Application
+			e.Subsystem = cmp.Or(officeSubsystem(workload, operation), model.Application)
 			switch workload {
 			case "Exchange":
-				e.Subsystem, e.Source.Service = model.Email, "exchange"
+				e.Source.Service = "exchange"
 			case "SecurityComplianceCenter":
 				e.Source.Service = "threat_management"
-			case "AzureActiveDirectory":
-				e.Subsystem = model.Identity
-			case "SharePoint", "OneDrive":
-				e.Subsystem = model.Storage
 			}
 			e.Act = officeAct(operation, b.Text(model.FResultStatus))
 			return emitTimed(b, e)
@@ -214,17 +192,14 @@ func defenderShape() jsonShape {
 			e.Code = w.doc.text("ActionType")
 			e.Source = model.LogSource{Product: "m365", Service: "defender"}
 			e.Host = strings.ToLower(w.doc.text("DeviceName"))
-			e.Subsystem = model.Compute
 			e.Act, e.Source.Category = defenderAct(e.Code)
+			e.Subsystem = sysmonSubsystem(e.Act)
 			if b.Text(model.FInitiatingProcessFileName) == "" && e.Act == model.ActNone {
 				// A row of the cloud app or identity tables: named as in the audit logs.
 				if e.Act = officeAct(e.Code, ""); e.Act == model.ActAPICall && strings.Contains(e.Code, "replication") {
 					e.Act = model.ActObjectRead
 				}
-				e.Subsystem = model.Identity
-				if e.Act == model.ActMailAccess {
-					e.Subsystem = model.Email
-				}
+				e.Subsystem = cmp.Or(officeSubsystem("", e.Code), model.Identity)
 			} else {
 				aliasDefender(b, e)
 			}

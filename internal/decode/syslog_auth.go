@@ -55,7 +55,7 @@ func syslogService(program string) string {
 // message of a program. e.Host is known by then.
 func (f *syslogFields) describe(b *Batch, e *model.Event, program, pid, message string) {
 	e.Source = model.LogSource{Product: "linux", Service: syslogService(program)}
-	e.Subsystem = model.Compute
+	defer func() { e.Subsystem = linuxSubsystem(e.Source, program) }() // the message may tell of more than its program
 	set := func(id model.FieldID, s string) {
 		if s != "" {
 			b.Slot(id, model.String, s)
