@@ -151,13 +151,20 @@ func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 	ev := &evidence{acts: acts{store: pageStore{budget: a.pageBudget}}}
 	sc := &scanner{registry: a.registry, engine: a.engine, names: a.names, tells: a.tells, meter: a.meter}
 	begun := map[*inputState]bool{}
+	joined := newScriptJoiner(sc, func(in *inputState, p acted) {
+		if err := ev.acts.add(in.Path, p, a.maxActs); err != nil {
+			stop(err)
+		}
+	})
 	collect := func(s *scanned) {
 		in := s.input
+		joined.begin(in)
 		begun[in] = true
 		ev.bytes += s.bytes
 		if err := ev.acts.add(in.Path, s.acts, a.maxActs); err != nil {
 			stop(err)
 		}
+		joined.add(s.scripts)
 		for _, al := range s.alerts {
 			ev.take(al, a.inside)
 		}
@@ -190,6 +197,7 @@ func (a *App) scan(ctx context.Context, from *inputs) (*evidence, error) {
 		}, func(in *inputState) { ev.inputs = append(ev.inputs, in) })
 	}
 	err := sc.run(ctx, a.opt.Workers, produce, collect)
+	joined.begin(nil)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}

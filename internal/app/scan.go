@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type scanned struct {
 	input   *inputState
 	seq     int // of the chunk in its input
 	acts    acted
+	scripts []heldScript   // events that wait for parts of their script in other chunks
 	alerts  []*model.Alert // of other products, from the evidence itself
 	clocks  *clock.Estimator
 	events  int64
@@ -129,6 +131,8 @@ func (w *worker) scan(j job) *scanned {
 	defer w.recycle(&j)
 	out.events = int64(len(b.Events) + len(b.Alerts))
 	out.bytes, out.skipped, out.errors = int64(len(j.chunk.Data)), b.Skipped, b.Errors
+	var held []int
+	out.scripts, held = w.hold(b)
 	for i := range b.Events {
 		ev := &b.Events[i]
 		stamps := clock.Of(ev)
@@ -151,23 +155,10 @@ func (w *worker) scan(j job) *scanned {
 			}
 		}
 		at = w.meter.lap(phaseKeep, at)
-		rules := w.matcher.Match(ev)
-		at = w.meter.lap(phaseMatch, at)
-		if len(rules) == 0 && ev.Act == model.ActNone {
+		if len(held) > 0 && slices.Contains(held, i) {
 			continue
 		}
-		s := sighting{obs: &w.act, stamps: stamps, rules: w.rules[:0]}
-		for _, r := range rules {
-			s.rules = append(s.rules, int32(r))
-			s.raised = s.raised || w.engine.Alerts(r)
-			if s.fields == nil && w.engine.Correlated(r) {
-				s.fields = w.fields(ev)
-			}
-		}
-		w.registry.Entities(ev)
-		w.observe(ev)
-		w.pages.add(&s, ev.Digest())
-		w.rules = s.rules
+		at = w.sight(ev, stamps, at)
 	}
 	out.acts = w.pages.take()
 	for i := range b.Alerts {
@@ -183,6 +174,29 @@ func (w *worker) scan(j job) *scanned {
 	}
 	w.meter.lap(phaseKeep, at)
 	return out
+}
+
+// sight matches rules on an event and keeps it if one matched or memory wants it. at
+// is when the worker began, and it returns when it ended; see meter.
+func (w *worker) sight(ev *model.Event, stamps clock.Stamps, at time.Time) time.Time {
+	rules := w.matcher.Match(ev)
+	at = w.meter.lap(phaseMatch, at)
+	if len(rules) == 0 && ev.Act == model.ActNone {
+		return at
+	}
+	s := sighting{obs: &w.act, stamps: stamps, rules: w.rules[:0]}
+	for _, r := range rules {
+		s.rules = append(s.rules, int32(r))
+		s.raised = s.raised || w.engine.Alerts(r)
+		if s.fields == nil && w.engine.Correlated(r) {
+			s.fields = w.fields(ev)
+		}
+	}
+	w.registry.Entities(ev)
+	w.observe(ev)
+	w.pages.add(&s, ev.Digest())
+	w.rules = s.rules
+	return at
 }
 
 // recycle frees the memory of a chunk and its batch for others. Events are copied

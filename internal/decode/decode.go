@@ -83,7 +83,8 @@ type Batch struct {
 	open  int          // where the event under construction starts in slots
 	full  bool         // the event under construction has more fields than it may
 
-	scripts []int // events that are parts of scripts, to be joined; see joinScripts
+	scripts  []int        // events that are parts of scripts, to be joined; see joinScripts
+	openScripts []OpenScript // those of which parts are missing
 
 	slotBlocks arena[model.Slot]
 	textBlocks arena[byte] // texts that slots alias and that do not stand in the chunk
@@ -93,7 +94,8 @@ type Batch struct {
 // the batch gave out may be used any more: no event, slot or text.
 func (b *Batch) Reset() {
 	clear(b.Events)
-	*b = Batch{Events: b.Events[:0], scripts: b.scripts[:0], slotBlocks: b.slotBlocks, textBlocks: b.textBlocks}
+	clear(b.openScripts)
+	*b = Batch{Events: b.Events[:0], scripts: b.scripts[:0], openScripts: b.openScripts[:0], slotBlocks: b.slotBlocks, textBlocks: b.textBlocks}
 	b.slotBlocks.reset()
 	b.textBlocks.reset()
 }
