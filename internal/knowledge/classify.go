@@ -20,6 +20,7 @@ const (
 	sureTechnique  = 0.80 // the rule's tags name a technique
 	sureType       = 0.75 // the vendor documents it of this type of alert
 	sureTitle      = 0.50 // words of the title
+	sureHint       = 0.30 // words of the title by which its sensor means little
 	sureAct        = 0.30 // what the event did
 	sureDirection  = 0.25 // where it came from and went to
 	ambiguous      = 0.9  // factor when the source names several
@@ -42,9 +43,9 @@ func (r reading) empty() bool { return len(r.tactics) == 0 && len(r.intents) == 
 
 // Classify fills an alert's techniques, tactics, intent, stage and cloud step
 // from the strongest source that speaks: the sensor's own words in Raw, the
-// rule's tags, the vendor's documentation of the alert type, the title, what the
-// event did, and where it came from. Weaker sources give less confidence; Why
-// says in words which it was. Raw and Tags are not changed.
+// rule's tags, the vendor's documentation of the alert type, the vocabulary of its
+// sensor, the title, what the event did, and where it came from. Weaker sources
+// give less confidence; Why says in words which it was. Raw and Tags are not changed.
 //
 // All tactics and intents of that source are kept. The primary one is the first
 // that the source names, or, where only a technique is known, the first of its
@@ -67,6 +68,7 @@ func Classify(a *model.Alert) {
 		func() reading { return fromTactics(tags, named) },
 		func() reading { return fromTechniques(tags, techniques) },
 		func() reading { return fromType(a, techniques) },
+		func() reading { return fromWords(a) },
 		func() reading { return fromTitle(a) },
 		func() reading { return fromAct(a) },
 		func() reading { return fromDirection(a) },
@@ -84,6 +86,9 @@ func Classify(a *model.Alert) {
 	}
 	primary := primaryOf(r.tactics)
 	a.Intent = intentOf(r, primary)
+	if w, ok := wordsOf(a); ok && r.empty() {
+		a.Intent.Why = w.why
+	}
 	v, ok := ViewOf(primary)
 	switch {
 	case r.posture:
@@ -242,7 +247,27 @@ func fromType(a *model.Alert, techniques []string) reading {
 	return r
 }
 
+// wordsOf returns what the vocabulary of the alert's sensor says of it.
+func wordsOf(a *model.Alert) (sensorWord, bool) {
+	return readSensor(a.Product, a.Rule.Title[:min(len(a.Rule.Title), maxWordsLength)])
+}
+
+func fromWords(a *model.Alert) reading {
+	w, ok := wordsOf(a)
+	if !ok || w.tactic == "" {
+		return reading{}
+	}
+	r := reading{tactics: []string{w.tactic}, guess: w.hint, confidence: sureTitle, why: "the sensor's words " + quote(w.words) + ": " + w.why}
+	if w.hint {
+		r.confidence = sureHint
+	}
+	return r
+}
+
 func fromTitle(a *model.Alert) reading {
+	if w, ok := wordsOf(a); ok && w.tactic == "" {
+		return reading{} // its sensor means nothing by these words
+	}
 	title := a.Rule.Title
 	p, ok := readTitle(title[:min(len(title), maxWordsLength)])
 	if !ok {
