@@ -26,12 +26,17 @@ type Decoded struct {
 	Code      string          `json:"code,omitempty"`
 	Act       string          `json:"act,omitempty"`
 	Subsystem model.Subsystem `json:"subsystem,omitempty"`
-	Entities  []model.Entity  `json:"entities,omitempty"`
+	Entities  []Cast          `json:"entities,omitempty"`
 	Fields    json.RawMessage `json:"fields,omitempty"`
-	Alert     *model.Alert    `json:"alert,omitempty"`
-	Error     string          `json:"error,omitempty"`
-	Count     int             `json:"count,omitempty"` // records that failed for this cause
-	Note      string          `json:"note,omitempty"`  // what was assumed of the input
+	// NotUnderstood are fields of the record of which nothing was made: no entity, no
+	// time, and neither a decoder nor a rule asks for them.
+	NotUnderstood []string `json:"not_understood,omitempty"`
+	// LeftOut are values of the record that no field has.
+	LeftOut []string     `json:"left_out,omitempty"`
+	Alert   *model.Alert `json:"alert,omitempty"`
+	Error   string       `json:"error,omitempty"`
+	Count   int          `json:"count,omitempty"` // records that failed for this cause
+	Note    string       `json:"note,omitempty"`  // what was assumed of the input
 }
 
 // Decode writes what Catena makes of each record at paths as NDJSON, and a line
@@ -47,17 +52,18 @@ func (a *App) Decode(ctx context.Context, paths []string, w io.Writer) (clean bo
 	clean = true
 	var inputs []*inputState
 	found := map[*inputState]int{} // records, understood or not
+	known := &understanding{names: a.names, known: a.names.Len()}
 	err = a.walk(ctx, from, func(in *inputState, d decode.Decoder, r io.Reader) error {
 		return d.Frame(r, func(c decode.Chunk) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			c.Input = in.Path
-			var b decode.Batch
+			b := decode.Batch{Trace: true}
 			d.Decode(c, &b)
 			found[in] += len(b.Events) + len(b.Alerts) + int(b.Skipped)
 			for i := range b.Events {
-				if err := enc.Encode(a.decoded(&b.Events[i])); err != nil {
+				if err := enc.Encode(a.decoded(&b.Events[i], known, b.Asked)); err != nil {
 					return err
 				}
 			}
@@ -100,10 +106,11 @@ func (a *App) Decode(ctx context.Context, paths []string, w io.Writer) (clean bo
 	return clean, out.Flush()
 }
 
-func (a *App) decoded(e *model.Event) Decoded {
+func (a *App) decoded(e *model.Event, known *understanding, asked map[string]decode.Paths) Decoded {
 	a.registry.Entities(e)
 	d := Decoded{Input: e.Ref.Input, Record: e.Ref.Record, Offset: e.Ref.Offset, Format: e.Format, ID: e.ID(), Host: e.Host, Product: e.Source.Product,
-		Category: e.Source.Category, Service: e.Source.Service, Code: e.Code, Subsystem: e.Subsystem, Entities: e.Entities, Fields: a.record(e)}
+		Category: e.Source.Category, Service: e.Source.Service, Code: e.Code, Subsystem: e.Subsystem, Fields: a.record(e)}
+	d.Entities, d.NotUnderstood, d.LeftOut = known.of(e, asked[e.Format])
 	if !e.Time.IsZero() {
 		d.Time = e.Time.UTC().Format("2006-01-02T15:04:05.999999999Z")
 	}

@@ -134,3 +134,56 @@ func TestDecodeTellsWhatItDidNotUnderstand(t *testing.T) {
 		}
 	}
 }
+
+// Of each record it is said which field became which entity, which fields gave
+// nothing, and what stands in no field at all.
+func TestDecodeTellsWhatBecameOfFields(t *testing.T) {
+	for name, c := range map[string]struct {
+		text      string
+		from      map[string]string // the first field of an entity, by type and role
+		not, left []string
+	}{
+		"JSON": {`{"source":"PINGID","id":"1","recorded":"2024-03-03T10:00:00.763Z","actors":[{"type":"user","name":"Bob"}],"resources":[{"ipaddress":"203.0.113.9","devicemodel":"x9"}],"result":{"status":"SUCCESS","message":"Swipe"}}`,
+			map[string]string{"user/target": "actors.name", "ip/src": "resources.ipaddress"}, []string{"actors.type", "resources.devicemodel"}, nil},
+		"JSON whose shape leaves columns out": {`{"TimeGenerated":"2024-03-03T10:00:00.5Z","Computer":"Web01","SyslogMessage":"Failed password for root from 203.0.113.7 port 5 ssh2","ProcessName":"sshd","ProcessID":77,"Facility":"authpriv","TenantId":"tenant-7","Type":"Syslog"}`,
+			map[string]string{"user/target": "user", "ip/src": "remote_ip"}, nil, []string{"tenant-7", "Syslog"}},
+		"a line": {`79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be backups [04/Mar/2024:10:00:01 +0000] 203.0.113.9 arn:aws:iam::111122223333:user/eve 3E57427F REST.GET.OBJECT db.dump "GET /backups/db.dump HTTP/1.1" 200 - 4096 4096 71 88 "-" "aws-cli/2" -`,
+			map[string]string{"user/actor": "userIdentity.arn", "ip/src": "remote_ip", "resource/target": "requestParameters.bucketName"}, nil,
+			[]string{"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be", "3E57427F", "71", "88"}},
+		"syslog": {"<34>Mar  3 10:00:00 web1 sshd[5]: Failed password for root from 203.0.113.7 port 5 ssh2", map[string]string{"user/target": "user", "host/subject": "hostname"}, nil, nil},
+		"XML": {`<Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System><Provider Name="Microsoft-Windows-Security-Auditing"/><EventID>4624</EventID><TimeCreated SystemTime="2024-03-03T10:00:00Z"/><Channel>Security</Channel><Computer>pc1</Computer></System>` +
+			`<EventData><Data Name="TargetUserName">bob</Data><Data Name="TargetDomainName">CORP</Data><Data Name="OddNewField">7</Data></EventData></Event>`,
+			map[string]string{"host/subject": "Computer"}, []string{"OddNewField"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "evidence")
+			write(t, path, c.text+"\n")
+			a, err := New(Options{NoBuiltin: true, Year: 2024})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			if _, err := a.Decode(t.Context(), []string{path}, &out); err != nil {
+				t.Fatal(err)
+			}
+			var d Decoded
+			if err := json.NewDecoder(&out).Decode(&d); err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for _, e := range d.Entities {
+				if len(e.From) > 0 {
+					got[string(e.Type)+"/"+string(e.Role)] = e.From[0]
+				}
+			}
+			for entity, field := range c.from {
+				if got[entity] != field {
+					t.Errorf("%s comes from %q, want %q", entity, got[entity], field)
+				}
+			}
+			if !slices.Equal(d.NotUnderstood, c.not) || !slices.Equal(d.LeftOut, c.left) {
+				t.Errorf("not understood %q, left out %q; want %q and %q", d.NotUnderstood, d.LeftOut, c.not, c.left)
+			}
+		})
+	}
+}

@@ -10,6 +10,7 @@ package decode
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -79,11 +80,17 @@ type Batch struct {
 	Records int64 // records seen, readable or not
 	Skipped int64 // records not understood
 
+	// Trace asks decoders to note in Asked which fields they look at.
+	Trace bool
+	// Asked are, by Event.Format, the paths of a record that its shape looks at,
+	// whether or not an event gets anything of them.
+	Asked map[string]Paths
+
 	slots []model.Slot // of the events, in the newest of slotBlocks; never moved once handed out
 	open  int          // where the event under construction starts in slots
 	full  bool         // the event under construction has more fields than it may
 
-	scripts  []int        // events that are parts of scripts, to be joined; see joinScripts
+	scripts     []int        // events that are parts of scripts, to be joined; see joinScripts
 	openScripts []OpenScript // those of which parts are missing
 
 	slotBlocks arena[model.Slot]
@@ -107,6 +114,29 @@ func (b *Batch) textBlock(n int) []byte {
 		return make([]byte, 0, n)
 	}
 	return b.textBlocks.block(n)
+}
+
+// Paths is a set of paths of fields.
+type Paths map[string]bool
+
+// add adds paths, each spelling of them.
+func (p Paths) add(paths ...string) {
+	for _, path := range paths {
+		for spelling := range strings.SplitSeq(path, "|") {
+			p[spelling] = true
+		}
+	}
+}
+
+// asks returns the paths that records of a format are asked for.
+func (b *Batch) asks(format string) Paths {
+	if b.Asked == nil {
+		b.Asked = map[string]Paths{}
+	}
+	if b.Asked[format] == nil {
+		b.Asked[format] = Paths{}
+	}
+	return b.Asked[format]
 }
 
 // slotBlock is how many slots are allocated at once.

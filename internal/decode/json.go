@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -103,6 +105,7 @@ func (d *jsonDecoder) decode(c Chunk, b *Batch) {
 		clear(w.inner.leaves[:cap(w.inner.leaves)])
 		w.doc.data, w.inner.data = nil, nil
 		w.doc.batch, w.inner.batch, w.doc.arena, w.inner.arena = nil, nil, nil, nil
+		w.doc.asked, w.inner.asked = nil, nil
 		d.workers.Put(w)
 	}()
 	data := c.Data
@@ -335,6 +338,9 @@ func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) error {
 			e.Received = t
 		}
 		shapeSlots(b, doc, i, s.field)
+		if b.Trace {
+			defer w.trace(b, s)()
+		}
 		if err := s.emit(w, b, e); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -357,6 +363,25 @@ func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) error {
 		return nil
 	}
 	return errors.New("unknown JSON shape: keys " + topKeys(doc))
+}
+
+// trace notes what the shape looks at in the record, until the function that it
+// returns is called.
+func (w *jsonWorker) trace(b *Batch, s *boundShape) func() {
+	asked := b.asks(s.name)
+	for _, paths := range [...][]string{s.all, s.any, s.times, s.received} {
+		asked.add(paths...)
+	}
+	w.doc.asked = asked
+	return func() {
+		w.doc.asked, w.inner.asked = nil, nil // a record inside may have exchanged them
+		if s.field == nil {
+			return
+		}
+		for _, path := range slices.Collect(maps.Keys(asked)) {
+			asked.add(s.field(path)) // what the event calls it
+		}
+	}
 }
 
 // finding returns the mapping of alerts that a record belongs to, its fields in b;

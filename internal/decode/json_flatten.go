@@ -134,7 +134,8 @@ type jsonDoc struct {
 	data   []byte    // what is being parsed
 	from   int       // where the record begins in data
 	p      int
-	more   bool // leaves beyond MaxFields were left out
+	more   bool  // leaves beyond MaxFields were left out
+	asked  Paths // notes which paths are looked at, nil mostly; see Batch.Trace
 }
 
 // newJSONDoc returns a document that looks out for the keys of paths.

@@ -175,6 +175,9 @@ func (d *jsonDoc) marked(k jsonKey) bool { return d.marks[k/64]&(1<<(k%64)) != 0
 // none. It is quick for the paths that some shape names in all, any or times; for
 // others it looks through the record.
 func (d *jsonDoc) leafOf(path string) *jsonLeaf {
+	if d.asked != nil {
+		d.asked.add(path)
+	}
 	if k, ok := d.paths.keys.number[path]; ok {
 		if !d.marked(k) {
 			return nil
@@ -220,6 +223,9 @@ func (d *jsonDoc) text(path string) string {
 
 // each calls fn with every value of a path, until it returns false.
 func (d *jsonDoc) each(path string, fn func(text string) bool) {
+	if d.asked != nil {
+		d.asked.add(path)
+	}
 	for i := range d.leaves {
 		if leaf := &d.leaves[i]; leaf.path.name == path && leaf.kind != model.Null && !fn(leaf.text) {
 			return
@@ -370,6 +376,9 @@ func (w *jsonWorker) fieldID(name string) model.FieldID {
 // under returns the first value of a path below another, without joining the two.
 func (d *jsonDoc) under(parent, path string) string {
 	n := len(parent)
+	if d.asked != nil {
+		d.asked.add(parent + "." + path)
+	}
 	for i := range d.leaves {
 		if name := d.leaves[i].path.name; len(name) == n+1+len(path) && name[n] == '.' && name[:n] == parent && name[n+1:] == path {
 			return d.leaves[i].text
