@@ -7,8 +7,8 @@ import (
 )
 
 // LogSources returns the log sources that events carry whose formats we read, each
-// once. A new decoder adds its own here, so that rules for it are known to have
-// events. Mappings may give events of others: see Mapping.LogSource.
+// once. What a new decoder gives is known from its samples; only families too large
+// to show one of each are counted up here, from the tables that decoders use. Mappings may give events of others: see Mapping.LogSource.
 func LogSources() []model.LogSource {
 	var out []model.LogSource
 	add := func(product, category, service string) {
@@ -64,49 +64,13 @@ func LogSources() []model.LogSource {
 			}
 		}
 	}
-	for _, x := range otherSources {
+	for _, x := range sampledSources() {
 		add(x.Product, x.Category, x.Service)
 	}
 	for _, log := range zeekLogs {
 		add("zeek", "", log)
 	}
 	return out
-}
-
-// otherSources are those of decoders with one log source or a few.
-var otherSources = [...]model.LogSource{
-	{Product: "kubernetes", Category: "application", Service: "audit"},
-	{Product: "gcp", Service: "gcp.audit"}, {Product: "gcp", Service: "google_workspace.admin"}, {Product: "gcp", Service: "google_workspace.login"},
-	{Product: "github", Service: "audit"}, {Product: "gitlab", Service: "audit"}, {Product: "okta", Service: "okta"},
-	{Product: "azure", Service: "keyvault"}, {Product: "azure", Service: "storage"}, {Product: "azure", Category: "firewall", Service: "flowlogs"},
-	{Product: "aws", Category: "webserver", Service: "elb"}, {Product: "aws", Category: "webserver", Service: "cloudfront"}, {Product: "aws", Service: "s3"},
-	{Product: "aws", Category: "firewall", Service: "vpcflow"}, {Product: "gcp", Category: "firewall", Service: "vpcflow"}, {Product: "azure", Service: "provisioninglogs"},
-	{Product: "apache", Category: "webserver", Service: "apache"}, {Product: "nginx", Category: "webserver", Service: "nginx"},
-	{Product: "iis", Category: "webserver", Service: "iis"}, {Product: "haproxy", Category: "webserver", Service: "haproxy"},
-	{Product: "squid", Category: "proxy", Service: "squid"}, {Product: "proxy", Category: "proxy"},
-	{Product: "bind", Category: "dns", Service: "bind"}, {Product: "unbound", Category: "dns", Service: "unbound"}, {Product: "dhcp", Category: "dhcp", Service: "dhcp"},
-	{Product: "postgresql", Category: "database", Service: "postgresql"}, {Product: "mysql", Category: "database", Service: "mysql"},
-	{Product: "mssql", Category: "database", Service: "mssql"}, {Product: "gcp", Service: "google_workspace.drive"}, {Product: "gcp", Service: "google_workspace.gmail"},
-	{Product: "gcp", Service: "google_workspace.mobile"}, {Product: "gcp", Service: "google_workspace.rules"}, {Product: "gcp", Service: "google_workspace.token"}, {Product: "gcp", Service: "google_workspace.user_accounts"},
-	{Product: "gcp", Service: "google_workspace.groups_enterprise"}, {Product: "gcp", Service: "google_workspace.access_transparency"},
-	{Product: "sql", Category: "application"}, {Product: "jvm", Category: "application"}, {Product: "application", Category: "application"},
-	{Product: "cisco", Category: "firewall", Service: "asa"}, {Product: "cisco", Service: "aaa"}, {Product: "cisco", Service: "bgp"}, {Product: "cisco", Service: "ldp"},
-	{Product: "cisco", Service: "syslog"}, {Product: "paloalto", Category: "firewall", Service: "traffic"}, {Product: "paloalto", Category: "proxy", Service: "threat"},
-	{Product: "fortigate", Category: "firewall", Service: "traffic"}, {Product: "fortigate", Category: "firewall", Service: "event"},
-	{Product: "linux", Category: "firewall", Service: "netfilter"}, {Product: "pfsense", Category: "firewall", Service: "filterlog"},
-	{Product: "mikrotik", Category: "firewall", Service: "firewall"}, {Product: "mikrotik", Service: "system"},
-	{Product: "webserver", Category: "webserver"}, {Product: "haproxy", Category: "firewall", Service: "haproxy"}, {Product: "mongodb", Category: "database", Service: "mongodb"},
-	{Product: "dnsmasq", Category: "dns", Service: "dnsmasq"}, {Product: "windows_dns", Category: "dns", Service: "dns-server"},
-	{Product: "fortigate", Category: "firewall", Service: "utm"}, {Product: "fortigate", Category: "dns", Service: "utm"}, {Product: "fortigate", Category: "dns", Service: "dns"},
-	{Product: "paloalto", Category: "firewall", Service: "threat"}, {Product: "paloalto", Category: "firewall", Service: "globalprotect"},
-	{Product: "paloalto", Category: "firewall", Service: "system"}, {Product: "paloalto", Category: "firewall", Service: "config"},
-	{Product: "paloalto", Category: "firewall", Service: "userid"}, {Product: "cisco", Category: "firewall", Service: "syslog"},
-	{Product: "sql", Category: "application", Service: "postgresql"}, {Product: "sql", Category: "application", Service: "mysql"},
-	{Product: "openvpn", Service: "openvpn"}, {Product: "macos", Service: "endpointsecurity"},
-	{Product: "linux", Service: "tetragon"}, {Product: "linux", Service: "tracee"}, {Product: "linux", Category: "process_creation", Service: "tracee"},
-	{Product: "linux", Service: "osquery"}, {Product: "windows", Service: "osquery"}, {Product: "macos", Service: "osquery"}, {Product: "osquery", Service: "osquery"},
-	{Product: "aws", Category: "webserver", Service: "waf"}, {Product: "aws", Category: "dns", Service: "route53"}, {Product: "m365", Service: "messagetrace"},
-	{Product: "caddy", Category: "webserver", Service: "caddy"}, {Product: "traefik", Category: "webserver", Service: "traefik"}, {Product: "envoy", Category: "webserver", Service: "envoy"},
 }
 
 // zeekLogs are the logs that Zeek writes by itself; scripts may add others.

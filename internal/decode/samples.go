@@ -58,6 +58,44 @@ func sampleHead(line []byte) (decoder string, ok bool) {
 	return strings.CutSuffix(text, " --")
 }
 
+// sampledSources returns the log sources that the events of all samples have, in the
+// order of the samples. It leaves out formats whose records say themselves whose they
+// are, such as CEF: what stands in a sample of those is an example and no more.
+func sampledSources() []model.LogSource {
+	list, err := Samples()
+	if err != nil {
+		return nil // they are embedded, and a test reads them
+	}
+	o := Options{Names: model.NewNames(), Year: 2024}
+	r := NewRegistry(WindowsXML(o), WindowsText(o), Auditd(o), ZeekTSV(o), JSON(o), CSV(o), Columns(o), Syslog(o), Text(o))
+	var out []model.LogSource
+	for _, s := range list {
+		d := r.Named(s.Decoder)
+		if d == nil {
+			continue
+		}
+		var b Batch
+		if d.Frame(bytes.NewReader(s.Data), func(c Chunk) error { d.Decode(c, &b); return nil }, func(model.InputError) {}) != nil {
+			continue
+		}
+		for i := range b.Events {
+			if e := &b.Events[i]; e.Source.Product != "" && !saysWhose(e.Format) {
+				out = append(out, e.Source)
+			}
+		}
+	}
+	return out
+}
+
+// saysWhose says whether records of a format name the product that they are of.
+func saysWhose(format string) bool {
+	switch format {
+	case "cef", "leef", "ecs", "ocsf", "otlp", "wazuh":
+		return true
+	}
+	return false
+}
+
 // Alike returns the format whose samples stand for a format: several write the same
 // records in other forms. It is the format itself for most.
 func Alike(format string) string {
@@ -82,10 +120,12 @@ func FormatSources(format string) []model.LogSource {
 		product = "windows"
 	case "zeek":
 		product = "zeek"
+	default:
+		return nil
 	}
 	var out []model.LogSource
 	for _, s := range LogSources() {
-		if product != "" && s.Product == product {
+		if s.Product == product {
 			out = append(out, s)
 		}
 	}
