@@ -58,6 +58,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	at = a.meter.lap(phaseOrder, at)
 	a.progress(Progress{Phase: "fusing", Inputs: len(ev.inputs), Events: ev.events})
 	memory := graph.New(graph.Options{Recall: stream.recall})
+	memory.Introduce(ev.alerts)
 	detectors, correlations := detectors(a.places), a.engine.Correlations()
 	watch := newWatch(detectors, ev.alerts)
 	var alerts, raised []*model.Alert
@@ -90,6 +91,9 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, al := range ev.alerts {
+		memory.Locate(al)
 	}
 	alerts = append(alerts, ev.alerts...)
 	at = a.meter.lap(phaseStream, at)

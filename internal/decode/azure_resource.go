@@ -89,6 +89,7 @@ func emitAzureResource(w *jsonWorker, b *Batch, e *model.Event) error {
 	if id := w.azureClaim("identity.claim.appid|Identity.claim.appid|identity_claim_appid_g|identity.requester.appId|RequesterAppId", "appid"); id != "" {
 		s.app(model.Actor, id, "")
 	}
+	s.objectID(model.Actor, doc.text("identity.claim.oid|identity.claim.http://schemas.microsoft.com/identity/claims/objectidentifier|identity_claim_oid_g|identity.requester.objectId|RequesterObjectId"))
 	s.managedIdentity(doc.text("identity.claims.xms_mirid|identity.claim.xms_mirid|identity_claim_xms_mirid_s"))
 	s.clientIP(doc.text("callerIpAddress|callerIPAddress|CallerIPAddress|CallerIpAddress|properties.client_ip|client_ip_s|ClientIp"))
 	switch azureLogOf(doc) {

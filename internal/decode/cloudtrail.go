@@ -146,7 +146,7 @@ func cloudTrailEntities(e *model.Event) {
 		if arn == "" {
 			arn = e.Text(model.FUserIdentityPrincipalId)
 		}
-		s.add(model.User, model.Actor, arn, name, "")
+		s.add(model.User, model.Actor, arn, name, joinIDs(e.Text(model.FUserIdentityPrincipalId)))
 	}
 	s.add(model.AccessKey, model.Actor, e.Text(model.FUserIdentityAccessKeyId), "", "")
 	if from := e.Text(model.FSourceIPAddress); from != "" {
@@ -176,6 +176,7 @@ func cloudTrailEntities(e *model.Event) {
 		s.add(model.User, model.Target, arn, e.Text(model.FUserIdentityUserName), "")
 	}
 	cloudTrailResources(e, &s)
+	s.addresses(e)
 	e.Entities = s.list
 }
 

@@ -53,6 +53,11 @@ func emitECS(w *jsonWorker, b *Batch, e *model.Event) error {
 		container: containerID(doc.text("container.id")),
 		namespace: firstOf(doc.text("kubernetes.namespace"), doc.text("orchestrator.namespace")),
 	}
+	if ecsRelayed(doc) {
+		e.Host = "" // who sends it on is not where it happened
+	} else {
+		p.hostIDs = joinIDs(doc.text("host.id"), doc.text("agent.id"), doc.text("cloud.instance.id"))
+	}
 	p.pod = kubePod(p.namespace, firstOf(doc.text("kubernetes.pod.name"), doc.text("orchestrator.resource.name")))
 	e.Act = ecsAct(doc)
 	switch e.Act {
@@ -76,6 +81,28 @@ func emitECS(w *jsonWorker, b *Batch, e *model.Event) error {
 		}
 	}
 	return p.emit(w, b, e)
+}
+
+// ecsRelayed says whether an event is of something that only passes the host's agent:
+// what an observer beside the host saw, or the log of a cloud or of a service.
+func ecsRelayed(doc *jsonDoc) bool {
+	if doc.has("observer.name|observer.hostname|observer.type|observer.vendor") && !doc.has("process.pid|process.entity_id") {
+		return true
+	}
+	module, _, _ := strings.Cut(firstOf(doc.text("event.module"), doc.text("event.dataset")), ".")
+	return relayedModule(module)
+}
+
+// relayedModule says whether an integration of Elastic's fetches or receives the logs
+// of something other than the machine its agent runs on.
+func relayedModule(name string) bool {
+	switch name {
+	case "aws", "azure", "gcp", "google_workspace", "o365", "okta", "github", "gitlab", "auth0", "onelogin", "zoom", "snyk", "slack", "1password", "cloudflare", "salesforce",
+		"m365_defender", "microsoft_defender_endpoint", "crowdstrike", "sentinel_one", "carbon_black_cloud", "panw", "fortinet", "fortinet_fortigate", "cisco", "cisco_asa", "cisco_ftd",
+		"cisco_ios", "cisco_meraki", "cisco_umbrella", "checkpoint", "sophos", "juniper", "juniper_srx", "f5", "barracuda", "zscaler", "zscaler_zia", "netflow", "suricata", "zeek", "snort", "cef", "pfsense", "sonicwall":
+		return true
+	}
+	return false
 }
 
 // ecsProduct is the product of Sigma's taxonomy that an event belongs to.

@@ -17,6 +17,7 @@ func (r *Registry) Entities(e *model.Event) {
 		extract = textEntities
 	}
 	extract(e)
+	hostIDs(e)
 }
 
 // extractors says by product who knows an event's entities.

@@ -149,10 +149,12 @@ func gcpEntities(doc *jsonDoc, e *model.Event) []model.Entity {
 	if e.Subsystem == model.Kubernetes {
 		s.kubernetesPath(resource)
 	}
-	s.add(model.Resource, model.Target, resource, "", "")
-	if id := doc.text("resource.labels.instance_id"); id != "" {
-		s.add(model.Resource, model.Target, id, "", "")
+	id := doc.text("resource.labels.instance_id")
+	if strings.Contains(resource, "/instances/") {
+		s.add(model.Resource, model.Target, resource, "", joinIDs(id))
 	}
+	s.add(model.Resource, model.Target, resource, "", "")
+	s.add(model.Resource, model.Target, id, "", "")
 	return s.list
 }
 

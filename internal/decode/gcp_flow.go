@@ -31,16 +31,16 @@ func gcpFlowShape() jsonShape {
 			var s entitySet
 			s.ip(model.Src, doc.text("jsonPayload.connection.src_ip"))
 			s.ip(model.Dst, doc.text("jsonPayload.connection.dest_ip"))
-			at := "jsonPayload.instance."
+			at, own := "jsonPayload.instance.", ""
 			switch strings.ToUpper(doc.text("jsonPayload.reporter")) {
 			case "SRC":
-				at = "jsonPayload.src_instance."
+				at, own = "jsonPayload.src_instance.", doc.text("jsonPayload.connection.src_ip")
 			case "DEST":
-				at = "jsonPayload.dest_instance."
+				at, own = "jsonPayload.dest_instance.", doc.text("jsonPayload.connection.dest_ip")
 			}
 			project, zone, vm := doc.text(at+"project_id"), doc.text(at+"zone"), doc.text(at+"vm_name")
 			if project != "" && zone != "" && vm != "" {
-				s.add(model.Resource, model.Subject, "projects/"+project+"/zones/"+zone+"/instances/"+vm, vm, "")
+				s.add(model.Resource, model.Subject, "projects/"+project+"/zones/"+zone+"/instances/"+vm, vm, joinIDs(own))
 			}
 			e.Entities = s.list
 			return emitTimed(b, e)

@@ -23,6 +23,7 @@ type endpointEvent struct {
 	domain                  string
 	container, pod          string // pod is namespace/name
 	namespace               string
+	hostIDs                 string // what else the host is called, see joinIDs
 }
 
 // An endpointProcess is a process as a sensor knows it.
@@ -134,6 +135,9 @@ func (p *endpointEvent) hashes() string {
 // entities are the parts that all take in what e.Act says.
 func (p *endpointEvent) entities(e *model.Event) []model.Entity {
 	l := newEntities(e)
+	if e.Host != "" {
+		l.list[0].Alt = p.hostIDs
+	}
 	l.add(model.Entity{Type: model.Container, Value: p.container, Role: model.Subject})
 	l.add(model.Entity{Type: model.Pod, Value: p.pod, Role: model.Subject})
 	l.add(model.Entity{Type: model.Namespace, Value: p.namespace, Role: model.Subject})

@@ -283,6 +283,9 @@ func (r *kubeRequest) act() model.Act {
 			return model.ActNone
 		}
 	}
+	if r.placed() {
+		return model.ActIdentify
+	}
 	switch {
 	case r.subresource == "status":
 		return model.ActNone
@@ -298,6 +301,23 @@ func (r *kubeRequest) act() model.Act {
 		return model.ActObjectList
 	}
 	return model.ActAPICall
+}
+
+// placed reports whether the request says on which node a pod runs: the scheduler
+// binds it to one, and the node's kubelet reports on it.
+func (r *kubeRequest) placed() bool {
+	if r.resource != "pods" || r.name == "" {
+		return false
+	}
+	return r.subresource == "binding" && r.verb == "create" || r.subresource == "status" && r.changes() && strings.HasPrefix(r.user, "system:node:")
+}
+
+// node is the node of a pod that was placed.
+func (r *kubeRequest) node(doc *jsonDoc) string {
+	if r.subresource == "binding" {
+		return doc.text(r.request + ".target.name")
+	}
+	return strings.TrimPrefix(r.user, "system:node:")
 }
 
 // queryCommand is the command line that the query of a request to exec holds, one
@@ -335,6 +355,11 @@ func (r *kubeRequest) entities(w *jsonWorker, e *model.Event) []model.Entity {
 		s.add(model.User, model.Target, strings.ToLower(as), as, "")
 	}
 	s.ip(model.Src, r.from)
+	if e.Act == model.ActIdentify {
+		s.add(model.Pod, model.Subject, kubeName(r.namespace, r.name), r.name, "")
+		s.add(model.Host, model.Subject, linuxHost(r.node(doc)), "", "")
+		return s.list
+	}
 	if r.namespace != "" {
 		s.add(model.Namespace, model.Target, r.namespace, "", "")
 	}

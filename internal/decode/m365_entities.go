@@ -33,6 +33,16 @@ func (s *entitySet) upn(role model.Role, name string) {
 	}
 }
 
+// objectID notes the directory's number of the user of a role, if there is one.
+func (s *entitySet) objectID(role model.Role, id string) {
+	for i := range s.list {
+		if s.list[i].Type == model.User && s.list[i].Role == role && !strings.Contains(id, "@") {
+			s.also(model.User, role, s.list[i].Value, id)
+			return
+		}
+	}
+}
+
 // app adds an application by its id, with the name people know it by.
 func (s *entitySet) app(role model.Role, id, name string) {
 	s.add(model.App, role, strings.ToLower(firstOf(id, name)), name, "")
@@ -51,6 +61,7 @@ func (s *entitySet) clientIP(text string) {
 
 func entraEntities(e *model.Event, s *entitySet) {
 	s.upn(model.Actor, firstOf(e.Text(model.FInitiatedByUserUserPrincipalName), e.Text(model.FPropertiesInitiatedByUserUserPrincipalName)))
+	s.objectID(model.Actor, firstOf(e.Text(model.FInitiatedByUserId), e.Text(model.FPropertiesInitiatedByUserId)))
 	if name := firstOf(e.Text(model.FInitiatedByAppDisplayName), e.Text(model.FPropertiesInitiatedByAppDisplayName)); name != "" {
 		s.app(model.Actor, firstOf(e.Text(model.FInitiatedByAppAppId), e.Text(model.FInitiatedByAppServicePrincipalId), e.Text(model.FPropertiesInitiatedByAppAppId)), name)
 	}
@@ -59,6 +70,7 @@ func entraEntities(e *model.Event, s *entitySet) {
 	switch e.Act {
 	case model.ActLogon, model.ActLogonFailed:
 		s.upn(model.Target, firstOf(e.Text(model.FUserPrincipalName), e.Text(model.FPropertiesUserPrincipalName), e.Text(model.FIdentity)))
+		s.objectID(model.Target, firstOf(e.Text(model.FUserId), e.Text(model.FUserIdLower), e.Text(model.FPropertiesUserId)))
 		s.app(model.Object, firstOf(e.Text(model.FAppId), e.Text(model.FPropertiesAppId)), firstOf(e.Text(model.FAppDisplayName), e.Text(model.FPropertiesAppDisplayName)))
 		return
 	}
@@ -87,6 +99,9 @@ func entraTargets(e *model.Event, s *entitySet) {
 		switch {
 		case upn != "":
 			s.upn(model.Target, upn)
+			if strings.Contains(upn, "@") && (typ == "" || strings.EqualFold(typ, "User")) {
+				s.also(model.User, model.Target, strings.ToLower(strings.TrimSpace(upn)), id)
+			}
 		case id == "":
 		case strings.EqualFold(typ, "User"):
 			s.upn(model.Target, name)
@@ -155,6 +170,25 @@ func (s *entitySet) mailbox(owner string) {
 	}
 }
 
+// entraUser notes the names that the user of a role has in the directory of the cloud,
+// where it is one that a machine's own account is not.
+func (s *entitySet) entraUser(role model.Role, upn, id string) {
+	for i := range s.list {
+		e := &s.list[i]
+		if e.Type == model.User && e.Role == role && strings.Contains(e.Value, `\`) && isDomainSID(e.Alt) {
+			s.also(model.User, role, e.Value, strings.ToLower(upn), id)
+			return
+		}
+	}
+}
+
+// isDomainSID says whether s is the SID of an account of a domain, a machine or a
+// tenant, and not one that all machines have.
+func isDomainSID(s string) bool {
+	s = strings.ToUpper(s)
+	return strings.HasPrefix(s, "S-1-5-21-") || strings.HasPrefix(s, "S-1-12-1-")
+}
+
 // defenderEntities reads a hunting row: device, processes, users, files, network.
 // Windows product rows of devices come here too, since Format tells them.
 func defenderEntities(e *model.Event, s *entitySet) {
@@ -170,12 +204,14 @@ func defenderEntities(e *model.Event, s *entitySet) {
 	}
 	if n := t(model.FInitiatingProcessAccountName); n != "" {
 		s.user(model.Actor, t(model.FInitiatingProcessAccountDomain), n, t(model.FInitiatingProcessAccountSid))
+		s.entraUser(model.Actor, t(model.FInitiatingProcessAccountUpn), t(model.FInitiatingProcessAccountObjectId))
 	}
 	s.session(model.Actor, t(model.FInitiatingProcessLogonId))
 	upn := t(model.FAccountUpn)
 	switch {
 	case e.Act == model.ActLogon, e.Act == model.ActLogonFailed:
 		s.user(model.Target, t(model.FAccountDomain), t(model.FAccountName), t(model.FAccountSid))
+		s.entraUser(model.Target, upn, t(model.FAccountObjectId))
 	case e.Act == model.ActProcessStart:
 		s.user(model.Actor, t(model.FAccountDomain), t(model.FAccountName), t(model.FAccountSid))
 	case upn != "":

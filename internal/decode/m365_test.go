@@ -18,7 +18,7 @@ func TestMicrosoftCloud(t *testing.T) {
 			`{"TimeGenerated":"2024-05-01T10:00:00Z","OperationName":"Update application – Certificates and secrets management ","Category":"ApplicationManagement","LoggedByService":"Core Directory","InitiatedBy":"{\"user\":{\"userPrincipalName\":\"Bob@corp.example\",\"ipAddress\":\"203.0.113.4\"}}","TargetResources":"[{\"id\":\"app-1\",\"displayName\":\"Tool\",\"type\":\"Application\",\"modifiedProperties\":[{\"displayName\":\"KeyDescription\",\"newValue\":\"[]\"}]},{\"id\":\"u-1\",\"displayName\":null,\"type\":\"User\",\"userPrincipalName\":\"eve@corp.example\"}]"}`,
 			model.LogSource{Product: "azure", Service: "auditlogs"}, model.ActKeyIssued,
 			[]string{"TargetResources.modifiedProperties.displayName=KeyDescription", "InitiatedBy.user.userPrincipalName=Bob@corp.example"},
-			[]string{"user/actor bob@corp.example", "ip/src 203.0.113.4", "app/target app-1 (Tool)", "user/target eve@corp.example"}},
+			[]string{"user/actor bob@corp.example", "ip/src 203.0.113.4", "app/target app-1 (Tool)", "user/target eve@corp.example [u-1]"}},
 		"entra sign-in": {
 			`{"time":"2024-05-01T10:00:00Z","operationName":"Sign-in activity","category":"SignInLogs","resultType":"50126","resourceId":"/tenants/x","properties":{"userPrincipalName":"bob@corp.example","ipAddress":"203.0.113.4","appId":"a","appDisplayName":"Portal"}}`,
 			model.LogSource{Product: "azure", Service: "signinlogs"}, model.ActLogonFailed, []string{"properties.appDisplayName=Portal"},

@@ -37,6 +37,7 @@ import (
 //	act: logon_failed               # what was done, where an alert is about one act
 //	entities:
 //	  - {type: host, role: subject, field: host}
+//	  - {type: host, role: subject, field: host, alt: [agent_id, vm_id]} # other names of the same
 //	  - {type: user, role: actor, field: user, host: host}
 //	  - {type: user, role: actor, value: "arn:aws:iam::{account}:user/{name}", when: {kind: [IAMUser]}}
 //	microsoft_entities: {field: Entities}   # Microsoft's list of entities, with $id and $ref
@@ -143,6 +144,7 @@ type entityRule struct {
 	role  model.Role
 	field string
 	value template      // instead of field; no entity unless all its fields have values
+	alt   []string      // fields with what else it is called, see model.Entity.Alt
 	host  string        // field that holds the host a user, file, process or session belongs to
 	when  []fieldValues // the values that other fields must have
 }
@@ -480,7 +482,7 @@ func (m *Mapping) fieldNames() []string {
 		out = append(out, d.field)
 	}
 	for _, e := range m.entities {
-		out = append(out, e.field, e.host)
+		out = append(append(out, e.field, e.host), e.alt...)
 		ofTemplate(e.value)
 		for _, w := range e.when {
 			out = append(out, w.name)
@@ -664,6 +666,10 @@ func (m *Mapping) readEntity(n *yaml.Node) error {
 		case "value":
 			t, err := parseTemplate(v)
 			e.value = t
+			return err
+		case "alt":
+			var err error
+			e.alt, err = list(v)
 			return err
 		case "host":
 			return scalar(&e.host)(v)

@@ -180,6 +180,9 @@ func (m *microsoftReader) entity(e msEntity) {
 	switch strings.ToLower(e.text("type")) {
 	case "host", "machine":
 		add(model.Host, model.Subject, hostName(e), "")
+		if name := hostName(e); name != "" {
+			m.out.also(model.Host, model.Subject, name, e.text("azureid", "resourceid"), e.text("vmid", "vmuuid"), e.text("omsagentid"), e.text("mdatpdeviceid", "machineid", "deviceid"), e.text("azureaddeviceid", "aaddeviceid"))
+		}
 		add(model.Resource, model.Subject, strings.ToLower(e.text("azureid", "resourceid")), "")
 	case "account", "user":
 		m.account(e)
@@ -241,6 +244,7 @@ func (m *microsoftReader) entity(e msEntity) {
 // account adds a user by domain, UPN or SID.
 func (m *microsoftReader) account(e msEntity) {
 	name, domain := e.text("name", "accountname", "displayname"), e.text("ntdomain", "domainname")
+	defer m.aliases(e, len(m.out.list))
 	if suffix := e.text("upnsuffix"); suffix != "" && domain == "" && name != "" && !strings.Contains(name, "@") {
 		m.out.add(model.User, model.Subject, strings.ToLower(name+"@"+suffix), "", e.text("sid"))
 		return
@@ -256,6 +260,22 @@ func (m *microsoftReader) account(e msEntity) {
 		domain = m.out.host
 	}
 	m.out.user(model.Subject, domain, name, e.text("sid"))
+}
+
+// aliases notes what else the account is called that was added as the last one.
+func (m *microsoftReader) aliases(e msEntity, before int) {
+	if len(m.out.list) == before {
+		return
+	}
+	u := &m.out.list[before]
+	upn := e.text("userprincipalname", "upn")
+	if name, suffix := e.text("name", "accountname"), e.text("upnsuffix"); upn == "" && name != "" && suffix != "" && !strings.ContainsAny(name, `@\`) {
+		upn = name + "@" + suffix
+	}
+	if strings.EqualFold(upn, u.Value) {
+		upn = ""
+	}
+	u.Alt = joinIDs(u.Alt, strings.ToLower(upn), e.text("aaduserid"))
 }
 
 // process adds a process of a host, with its image.

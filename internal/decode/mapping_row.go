@@ -543,12 +543,15 @@ func (r *row) findEntities() []model.Entity {
 			continue
 		}
 		host := linuxHost(strings.TrimSpace(r.get(rule.host)))
-		for _, value := range r.values(rule) {
+		values := r.values(rule)
+		alt := r.alt(rule, len(values))
+		for _, value := range values {
 			value = strings.TrimSpace(value)
 			if value == "" || value == "-" {
 				continue
 			}
-			if e, ok := mappedEntity(rule, value, host); ok && !slices.Contains(out, e) {
+			e, ok := mappedEntity(rule, value, host)
+			if e.Alt = alt; ok && !slices.Contains(out, e) && !reportsItself(out, e) {
 				out = append(out, e)
 			}
 		}
@@ -561,6 +564,29 @@ func (r *row) findEntities() []model.Entity {
 		}
 	}
 	return out
+}
+
+// reportsItself says whether a sensor is the machine it happened to, so that naming it
+// as the sensor says nothing.
+func reportsItself(list []model.Entity, sensor model.Entity) bool {
+	return sensor.Role == model.Sensor && slices.ContainsFunc(list, func(e model.Entity) bool {
+		return e.Type == sensor.Type && e.Value == sensor.Value && e.Role == model.Subject
+	})
+}
+
+// alt is what else the entity of a rule is called. Where the rule names several
+// entities, or a field several ids, nothing says which is whose.
+func (r *row) alt(rule entityRule, entities int) string {
+	if entities != 1 {
+		return ""
+	}
+	var ids []string
+	for _, name := range rule.alt {
+		if all := unique(r.all(name)); len(all) == 1 {
+			ids = append(ids, all[0])
+		}
+	}
+	return joinIDs(ids...)
 }
 
 // values are what the field or the template of a rule says.

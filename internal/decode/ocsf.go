@@ -94,6 +94,9 @@ func emitOCSF(w *jsonWorker, b *Batch, e *model.Event) error {
 	if p.domain != "" {
 		w.add(b, "query", p.domain)
 	}
+	if e.Host != "" && e.Host == linuxHost(doc.text("device.hostname")) {
+		p.hostIDs = joinIDs(doc.text("device.uid"), doc.text("device.instance_uid"), doc.text("device.agent_list.uid"))
+	}
 	finish(e)
 	p.fields(w, b, e)
 	if e.Source.Category == "" {

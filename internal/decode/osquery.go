@@ -49,6 +49,7 @@ func emitOsquery(w *jsonWorker, b *Batch, e *model.Event) error {
 	e.Code = w.doc.text("name")
 	common := slices.Clone(b.Open()[:min(len(b.Open()), maxOsqueryCommon)])
 	b.Drop()
+	ids := joinIDs(w.doc.text("hostIdentifier"), w.doc.text("decorations.host_uuid"), w.doc.text("decorations.instance_id|decorations.ec2_instance_id"))
 	text, rows := w.text(), 0
 	row := func(columns string) bool {
 		if rows++; rows > maxOsqueryRows {
@@ -59,7 +60,7 @@ func emitOsquery(w *jsonWorker, b *Batch, e *model.Event) error {
 			one := *e
 			one.Ref.Offset, one.Raw = e.Ref.Offset+offsetIn(text, columns), stringBytes(columns)
 			b.copySlots(common)
-			if err := emitOsqueryRow(w, b, &one, columns); err != nil {
+			if err := emitOsqueryRow(w, b, &one, columns, ids); err != nil {
 				b.Drop()
 				b.Fail(one.Ref.Offset, one.Ref.Record, "osquery: "+err.Error())
 			}
@@ -68,7 +69,7 @@ func emitOsquery(w *jsonWorker, b *Batch, e *model.Event) error {
 	}
 	if columns := memberText(text, "columns"); columns != "" {
 		b.copySlots(common)
-		return emitOsqueryRow(w, b, e, columns)
+		return emitOsqueryRow(w, b, e, columns, ids)
 	}
 	w.doc.more = false // the rows are read one by one
 	for _, list := range [...]string{memberText(text, "snapshot"), memberText(text, "diffResults", "added")} {
@@ -84,8 +85,8 @@ func (b *Batch) copySlots(slots []model.Slot) {
 	}
 }
 
-// emitOsqueryRow emits the event of one row.
-func emitOsqueryRow(w *jsonWorker, b *Batch, e *model.Event, columns string) error {
+// emitOsqueryRow emits the event of one row of a host that is also called ids.
+func emitOsqueryRow(w *jsonWorker, b *Batch, e *model.Event, columns, ids string) error {
 	w.inner.reset()
 	if _, err := w.inner.parse(stringBytes(columns), 0); err != nil {
 		return err
@@ -102,6 +103,7 @@ func emitOsqueryRow(w *jsonWorker, b *Batch, e *model.Event, columns string) err
 		sha256:   row.text("sha256"),
 		md5:      row.text("md5"),
 		protocol: map[string]string{"6": "tcp", "17": "udp"}[row.text("protocol")],
+		hostIDs:  ids,
 	}
 	e.Source = model.LogSource{Product: osqueryProduct(row), Service: "osquery"}
 	e.Act = osqueryAct(row, &p)

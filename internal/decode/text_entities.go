@@ -93,6 +93,9 @@ func textEntities(e *model.Event) {
 	}
 	l.remote(firstField(e, model.FSrcIp, model.FCIp, model.FRemoteIp, model.FSrcHost), model.Src)
 	l.remote(firstField(e, model.FDstIp, model.FRIp, model.FDstHost), model.Dst)
+	if e.Format == "vpc-flow" {
+		l.ownFlow(e)
+	}
 	switch {
 	case e.Act == model.ActDNS:
 		l.domain(e.Text(model.FQueryLower), model.Object)

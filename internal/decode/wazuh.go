@@ -68,9 +68,12 @@ func emitWazuh(w *jsonWorker, b *Batch, e *model.Event) error {
 	}
 	if id := doc.text("agent.id"); id != "000" { // 000 is the manager, which hears of others by syslog
 		e.Host = linuxHost(doc.text("agent.name"))
+	} else {
+		e.Host = linuxHost(doc.text("predecoder.hostname"))
 	}
 	for _, cloud := range [...]string{"aws", "office365", "gcp", "azure", "github"} {
 		if doc.text("data.integration") == cloud || doc.text("decoder.name") == cloud {
+			e.Host = "" // the agent only fetched it
 			if w.unwrapAt(b, e, "data", cloud) == nil {
 				return nil
 			}

@@ -113,7 +113,7 @@ func (m *Memory) Observe(o *model.Observation) {
 	if m.count > m.opt.MaxNodes || m.edges > m.opt.MaxEdges {
 		m.evict("", m.opt.MaxNodes*9/10, m.opt.MaxEdges*9/10)
 	}
-	if h := m.names.host(o.Host); m.perHost[h] > m.opt.MaxNodesPerHost {
+	if h := m.names.place(o.Host, o.Time); m.perHost[h] > m.opt.MaxNodesPerHost {
 		m.evict(h, m.opt.MaxNodesPerHost*9/10, m.opt.MaxEdges)
 	}
 }
@@ -125,7 +125,7 @@ func (m *Memory) touch(e model.Entity, t time.Time) *node {
 		n = m.create(e, t)
 	}
 	if e.Type == model.Process {
-		m.alias(n, e)
+		m.alias(n, e, t)
 	}
 	n.seen++
 	if n.name == "" {
@@ -139,7 +139,7 @@ func (m *Memory) touch(e model.Entity, t time.Time) *node {
 
 // find returns the node of an entity at t, nil when memory does not know it.
 func (m *Memory) find(e model.Entity, t time.Time) *node {
-	key := m.names.key(e)
+	key := m.names.key(e, t)
 	if e.Type != model.Process {
 		return m.nodes[key]
 	}
@@ -170,7 +170,7 @@ func (n *node) liveAt(t time.Time) *node {
 }
 
 func (m *Memory) create(e model.Entity, t time.Time) *node {
-	key := m.names.key(e)
+	key := m.names.key(e, t)
 	n := &node{name: e.Name, start: t, last: t, host: hostPrefix(key.Value)}
 	if e.Type == model.Process && hostPID(key.Value) {
 		pid := key.Value
@@ -189,8 +189,8 @@ func (m *Memory) create(e model.Entity, t time.Time) *node {
 }
 
 // alias makes a process known under the sensor's GUID and under its number.
-func (m *Memory) alias(n *node, e model.Entity) {
-	key := m.names.key(e)
+func (m *Memory) alias(n *node, e model.Entity, t time.Time) {
+	key := m.names.key(e, t)
 	if hostPID(key.Value) {
 		return
 	}

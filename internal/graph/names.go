@@ -3,6 +3,7 @@ package graph
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/catena-sec/catena/internal/model"
 )
@@ -20,16 +21,25 @@ type names struct {
 	total     map[string]int      // connections of a host
 	users     map[string][]string // address to the hosts in whose connections it took part, at most 32
 	near      map[string][]string // and the reverse, at most 256
-	machines  map[string]string   // cloud id of an instance to the only host that says it is that instance
+	ids       identifiers         // id of a machine to the host that it was said of
+	nodes     identifiers         // pod to the host that it ran on
+	inside    identifiers         // container to the pod that it ran in
+	accounts  accounts            // other names of users
 	roles     map[string]string   // name of a role to its only ARN
 	pods      map[string]string   // service account of a cluster to the only pod that used its token
 	leases    map[string][]lease  // address to who was given it, in the order of time
+	held      map[string][]string // machine to the addresses that end with it
+	attached  map[string]string   // allocation or association of an address to the only address
 }
 
 type ipHost struct{ ip, host string }
 
 func newNames() names {
-	return names{qualified: map[string]string{}, labels: map[string]string{}, sids: map[string]string{}, uses: map[ipHost]int{}, total: map[string]int{}, users: map[string][]string{}, near: map[string][]string{}, machines: map[string]string{}, roles: map[string]string{}, pods: map[string]string{}, leases: map[string][]lease{}}
+	return names{
+		qualified: map[string]string{}, labels: map[string]string{}, sids: map[string]string{}, uses: map[ipHost]int{}, total: map[string]int{},
+		users: map[string][]string{}, near: map[string][]string{}, ids: newIdentifiers(maxIDs), nodes: newIdentifiers(0), inside: newIdentifiers(0),
+		accounts: newAccounts(), roles: map[string]string{}, pods: map[string]string{}, leases: map[string][]lease{}, held: map[string][]string{}, attached: map[string]string{},
+	}
 }
 
 // learnOnly records that key goes with value, and only with it as long as no
@@ -46,32 +56,21 @@ func learnOnly(m map[string]string, key, value string) {
 
 func (n *names) learn(o *model.Observation) {
 	n.learnHost(o.Host)
-	n.learnLease(o)
 	n.learnPod(o)
+	n.learnEntities(o.Entities, o.Time)
 	var actor bool
 	for _, e := range o.Entities {
 		switch e.Type {
-		case model.Host:
-			if e.Role != model.Sensor {
-				n.learnHost(e.Value)
-			}
-		case model.User:
-			n.learnUser(e)
 		case model.Resource:
-			if o.Act == model.ActIdentify && e.Role == model.Subject {
-				learnOnly(n.machines, e.Value, n.host(o.Host))
-			}
-		case model.IAMRole:
-			if _, name, ok := roleARN(e.Value); ok {
-				learnOnly(n.roles, name, e.Value)
+			if o.Act == model.ActIdentify && e.Role == model.Subject && o.Host != "" {
+				n.identified(e.Value, n.host(o.Host), o.Time)
 			}
 		case model.Process:
 			actor = actor || e.Role == model.Actor
 		}
 	}
-	switch {
-	case o.Act == model.ActConnect && actor && o.Host != "":
-		h := n.host(o.Host)
+	if o.Act == model.ActConnect && actor && o.Host != "" {
+		h := n.place(o.Host, o.Time)
 		n.count(n.total, h)
 		for _, e := range o.Entities {
 			if e.Type == model.IP && ownable(e.Value) {
@@ -79,6 +78,32 @@ func (n *names) learn(o *model.Observation) {
 			}
 		}
 	}
+}
+
+// learnEntities notes what the entities of an act or of an alert say of each other's
+// names.
+func (n *names) learnEntities(es []model.Entity, t time.Time) {
+	for i := range es {
+		e := &es[i]
+		if e.Role == model.Sensor {
+			continue
+		}
+		switch e.Type {
+		case model.Host:
+			n.learnHost(e.Value)
+			n.learnMachine(e, t)
+		case model.Resource, model.IP:
+			n.learnMachine(e, t)
+		case model.User:
+			n.learnUser(*e)
+		case model.IAMRole:
+			if _, name, ok := roleARN(e.Value); ok {
+				learnOnly(n.roles, name, e.Value)
+			}
+		}
+	}
+	n.learnLease(es, t)
+	n.learnNode(es, t)
 }
 
 // roleARN splits the ARN of an IAM role into its account and its name without path.
@@ -147,6 +172,9 @@ func (n *names) addresses(host string) []string {
 }
 
 func (n *names) learnHost(h string) {
+	if generic(h) {
+		return
+	}
 	if i := strings.IndexByte(h, '.'); i > 0 {
 		if _, err := netip.ParseAddr(h); err != nil {
 			learnOnly(n.qualified, h[:i], h)
@@ -204,26 +232,38 @@ func (n *names) learnUser(e model.Entity) {
 			}
 		}
 	}
-	if domainSID(e.Alt) && !domainSID(v) {
-		sid := strings.ToLower(e.Alt)
-		if _, ok := n.sids[sid]; !ok && len(n.sids) < maxNames {
-			n.sids[sid] = v
+	if domainSID(v) {
+		return
+	}
+	for _, id := range stated(&e) {
+		if id = strings.ToLower(id); !domainSID(id) {
+			n.accounts.same(id, v)
+		} else if _, ok := n.sids[id]; !ok && len(n.sids) < maxNames {
+			n.sids[id] = v
 		}
 	}
 }
 
-// user returns the one name of an account: that of its SID where known, and
-// "label\name" with the first label of its domain unless two domains share it.
+// user returns the one name of an account: that of its SID where known, that which
+// records say it has beside this one, and "label\\name" with the first label of its
+// domain unless two domains share it.
 func (n *names) user(e model.Entity) string {
 	v := strings.ToLower(e.Value)
-	for _, s := range []string{e.Alt, v} {
-		if domainSID(s) {
-			if name := n.sids[strings.ToLower(s)]; name != "" {
-				v = name
-				break
-			}
+	if name := n.sids[v]; name != "" && domainSID(v) {
+		v = name
+	}
+	for _, id := range stated(&e) {
+		if name := n.sids[strings.ToLower(id)]; name != "" && domainSID(id) {
+			v = name
+			break
 		}
 	}
+	v = n.accounts.of(v)
+	return n.accounts.of(n.labelled(v))
+}
+
+// labelled writes an account of a domain with the first label of the domain's name.
+func (n *names) labelled(v string) string {
 	d, name, ok := account(v)
 	if !ok {
 		return v
@@ -238,12 +278,17 @@ func (n *names) user(e model.Entity) string {
 	return d + `\` + name
 }
 
-// key returns the canonical identity of an entity, without the life of a process.
-func (n *names) key(e model.Entity) model.EntityKey {
+// key returns the canonical identity of an entity as it was at t, without the life of
+// a process.
+func (n *names) key(e model.Entity, t time.Time) model.EntityKey {
 	k := e.Key()
 	switch e.Type {
 	case model.Resource: // an instance is a host, once a host says so
-		if h := n.machines[k.Value]; h != "" {
+		id, ok := machineID(k.Value)
+		if ok {
+			k.Value = id
+		}
+		if h := n.machine(strings.ToLower(k.Value), t); h != "" {
 			return model.EntityKey{Type: model.Host, Value: h}
 		}
 	case model.IAMRole:
@@ -251,7 +296,7 @@ func (n *names) key(e model.Entity) model.EntityKey {
 			k.Value = arn
 		}
 	case model.Host:
-		k.Value = n.host(k.Value)
+		k.Value = n.hostAt(&e, t)
 	case model.User:
 		k.Value = n.user(e)
 	case model.Process, model.File, model.Session:

@@ -32,7 +32,7 @@ func instanceAt(list []*node, t time.Time) *node {
 // started returns the node of a process whose start is reported at t. Two sensors
 // report one start moments apart; the same number later is another process.
 func (m *Memory) started(e model.Entity, t time.Time) *node {
-	key := m.names.key(e)
+	key := m.names.key(e, t)
 	pid := key.Value
 	byNumber := hostPID(pid)
 	if !byNumber {
@@ -63,7 +63,7 @@ func (m *Memory) started(e model.Entity, t time.Time) *node {
 		}
 		n = m.create(e, t)
 	}
-	m.alias(n, e)
+	m.alias(n, e, t)
 	if !n.exact {
 		n.start, n.exact = t, true
 	}

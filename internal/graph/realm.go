@@ -20,6 +20,9 @@ func (n *names) learnPod(o *model.Observation) {
 	if !ok {
 		return
 	}
+	if node, ok := o.Find(model.Host, model.Src); ok && !generic(node.Value) { // the token says where it was issued to the pod
+		n.nodes.claim(pod.Value, n.host(node.Value), o.Time)
+	}
 	if u, ok := o.Find(model.User, model.Actor); ok && strings.HasPrefix(u.Value, "system:serviceaccount:") {
 		learnOnly(n.pods, n.user(u), pod.Value)
 	}

@@ -78,7 +78,7 @@ func (c *cast) actor() *node {
 // relate turns one act into nodes and edges.
 func (m *Memory) relate(o *model.Observation) {
 	c := &cast{m: m, o: o, n: make([]*node, len(o.Entities))}
-	host := m.names.host(o.Host)
+	host := m.names.place(o.Host, o.Time)
 	for i, e := range o.Entities {
 		switch {
 		case e.Value == "" || e.Role == model.Sensor:
@@ -144,6 +144,7 @@ func (m *Memory) relate(o *model.Observation) {
 		m.acts(c, actor)
 	case model.ActAssumeRole, model.ActKeyIssued:
 		m.issued(c, actor)
+	case model.ActIdentify: // names, of which memory knows already, and no act
 	default:
 		m.acts(c, actor)
 	}

@@ -69,7 +69,7 @@ func (m *Memory) Resolve(e model.Entity, host string, at time.Time) model.Entity
 	if n := m.find(e, at); n != nil {
 		return n.key
 	}
-	return m.names.key(e)
+	return m.names.key(e, at)
 }
 
 // Bridges returns what directly explains an entity at that time: the parent of a

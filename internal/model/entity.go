@@ -61,10 +61,22 @@ type Entity struct {
 	Role  Role       `json:"role,omitempty"`
 	// Name is how people call it where Value is no name: a process's image path.
 	Name string `json:"name,omitempty"`
-	// Alt is another identity of the same thing: "<host>:<pid>" of a process
-	// known by GUID, the SID of a user. Never shown, used to join sources.
+	// Alt is what else the same thing is called, by the record that names it:
+	//
+	//   - process known by GUID: "<host>:<pid>"
+	//   - user: its SID, object id, principal name or e-mail address
+	//   - host: its ids at the agents on it and at the cloud that runs it
+	//   - resource that is a machine or its interface: its addresses and the ids of
+	//     its interfaces from then on, or Ended once it is gone
+	//   - ip: Ended if no machine has it from then on
+	//
+	// Several stand apart by spaces. Never shown, used to join sources.
 	Alt string `json:"-"`
 }
+
+// Ended in Entity.Alt says that from then on the machine is gone, or the address
+// nobody's.
+const Ended = "-"
 
 // Key is the identity of the entity without its role.
 func (e Entity) Key() EntityKey { return EntityKey{e.Type, e.Value} }

@@ -454,6 +454,19 @@ const (
 	FSessionIdLower
 	FMessageNumber
 	FMessageTotal
+	FHostId
+	FHostName
+	FAgentId
+	FCloudInstanceId
+	FResourceIdUnderscore
+	FSourceComputerId
+	FDeviceId
+	FInstanceId
+	FFlowDirection
+	FUserIdLower
+	FPropertiesUserId
+	FPropertiesInitiatedByUserId
+	FInitiatingProcessAccountObjectId
 )
 
 // wellKnown lists the names of the constants above, in their order; a test
@@ -906,4 +919,17 @@ var wellKnown = [...]string{
 	"session_id",
 	"MessageNumber",
 	"MessageTotal",
+	"host.id",
+	"host.name",
+	"agent.id",
+	"cloud.instance.id",
+	"_ResourceId",
+	"SourceComputerId",
+	"DeviceId",
+	"instance-id",
+	"flow-direction",
+	"userId",
+	"properties.userId",
+	"properties.initiatedBy.user.id",
+	"InitiatingProcessAccountObjectId",
 }
