@@ -281,6 +281,9 @@ func (s *AITScenario) label(a *model.Alert) aitLabel {
 	return l
 }
 
+// Attack says whether an alert stands for a record of the attack that is no chance.
+func (s *AITScenario) Attack(a *model.Alert) bool { return s.label(a).strict }
+
 // An AITResult is how well a report over one or more of the tables tells their
 // attacks apart from noise and from one another.
 type AITResult struct {
