@@ -58,7 +58,7 @@ func writeCoverage(w io.Writer, c *report.Coverage, list []app.RuleLine, gaps ma
 }
 
 // ruleLink links a rule by its name, from a page of docs.
-func ruleLink(name string) string { return fmt.Sprintf("[%s](../rules/%s.yml)", name, name) }
+func ruleLink(name string) string { return fmt.Sprintf("[%s](%s)", name, pageName(name)) }
 
 // cell makes text fit into a cell of a Markdown table.
 func cell(s string) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -25,7 +26,23 @@ func TestDocsAreWhatTheRulesGive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	old, err := stale(docs, all)
+	if err != nil || len(old) > 0 {
+		t.Errorf("pages of rules that are no more: %v, %q: run \"make docs\"", err, old)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
+	anchors := map[string]bool{}
+	for _, p := range all {
+		for line := range strings.Lines(string(p.text)) {
+			if heading, ok := strings.CutPrefix(line, "## "); ok {
+				anchors[p.name+"#"+anchor(strings.TrimSpace(heading))] = true
+			}
+		}
+	}
+	made := map[string]bool{}
+	for _, p := range all {
+		made[p.name] = true
+	}
 	for _, p := range all {
 		have, err := os.ReadFile(filepath.Join(docs, p.name))
 		if err != nil {
@@ -38,8 +55,12 @@ func TestDocsAreWhatTheRulesGive(t *testing.T) {
 			continue
 		}
 		for _, m := range link.FindAllSubmatch(p.text, -1) {
-			if _, err := os.Stat(filepath.Join(docs, string(m[1]))); err != nil {
+			to := path.Join(path.Dir(p.name), string(m[1]))
+			if _, err := os.Stat(filepath.Join(docs, to)); err != nil && !made[to] {
 				t.Errorf("docs/%s: %v", p.name, err)
+			}
+			if len(m[2]) > 0 && !anchors[to+string(m[2])] {
+				t.Errorf("docs/%s: %s has no heading %s", p.name, to, m[2])
 			}
 		}
 	}
@@ -50,7 +71,7 @@ func someCoverage(compute, identity int) (*report.Coverage, []app.RuleLine) {
 	return &report.Coverage{Stages: []model.Stage{st}, Subsystems: []string{"compute", "identity", report.AnySubsystem},
 			Matrix: map[model.Stage]map[string]int{st: {"compute": compute, "identity": identity, report.AnySubsystem: 3}}},
 		[]app.RuleLine{
-			{Kind: "rule", File: "rules/a/one.yml", Subsystem: report.AnySubsystem, Stage: st, Title: "One | two <b>", LogSource: "product=a", Level: model.Low, Techniques: []string{"T1", "T2"}},
+			{Kind: "rule", ID: "1", File: "rules/a/one.yml", Subsystem: report.AnySubsystem, Stage: st, Title: "One | two <b>", LogSource: "product=a", Level: model.Low, Techniques: []string{"T1", "T2"}},
 			{Kind: "rule", File: "rules/a/two.yml", Subsystem: report.AnySubsystem, Stage: st, Title: "Two", LogSource: "product=a"},
 			{Kind: "rule", File: "rules/a/late.yml", Subsystem: report.AnySubsystem, Stage: model.StageExfiltration, Title: "Late", LogSource: "product=a"},
 			{Kind: "rule", File: "rules/a/own.yml", Subsystem: "compute", Stage: st, Title: "Own", LogSource: "product=b"},
@@ -94,7 +115,7 @@ func TestPages(t *testing.T) {
 	c, list := someCoverage(5, 0)
 	gaps := map[string]gap{"intrusion identity": {Elsewhere: []string{"a/one", "a/two"}, Why: "it\ncannot"}}
 	var md, svg, index bytes.Buffer
-	if err := errors.Join(writeCoverage(&md, c, list, gaps), writePicture(&svg, c, gaps), writeIndex(&index, list)); err != nil {
+	if err := errors.Join(writeCoverage(&md, c, list, gaps), writePicture(&svg, c, gaps), writeIndex(&index, list, []app.Source{{Format: "a-log", Needs: []string{"1"}}, {Format: "other", Needs: []string{"7"}}})); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []struct {
@@ -102,9 +123,10 @@ func TestPages(t *testing.T) {
 		text string
 	}{
 		{&md, "4 rules about one event, 0 correlations and 1 [detectors]"}, {&md, "| intrusion | 5 | 0 | 3 |\n"},
-		{&md, "| intrusion | identity | 0 | [a/one](../rules/a/one.yml), [a/two](../rules/a/two.yml) | it cannot |\n"},
+		{&md, "| intrusion | identity | 0 | [a/one](rules/a/one.md), [a/two](rules/a/two.md) | it cannot |\n"},
 		{&svg, ">0 + 2</text>"}, {&svg, ">5</text>"},
-		{&index, "## product=a (3)"}, {&index, "## Detectors (1)"}, {&index, `| low | One \| two &lt;b> | T1, T2 | [a/one](../rules/a/one.yml) |` + "\n"},
+		{&index, "## product=a\n\n3, of events that are read from `a-log`.\n"}, {&index, "## Detectors\n\n1.\n"},
+		{&index, `| low | One \| two &lt;b> | T1, T2 | [a/one](rules/a/one.md) |` + "\n"},
 	} {
 		if !strings.Contains(want.in.String(), want.text) {
 			t.Errorf("%q is not in\n%s", want.text, want.in)
