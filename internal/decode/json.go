@@ -358,6 +358,7 @@ func (d *jsonDecoder) record(w *jsonWorker, b *Batch, e *model.Event) error {
 	}
 	if t, ok := keyTimes(doc, d.usual, w.o); ok {
 		e.Recorded = t
+		d.application(w, b, e)
 		finish(e)
 		b.Emit(*e)
 		return nil

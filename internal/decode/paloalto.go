@@ -94,7 +94,9 @@ func (l *textLine) paloAlto() bool {
 		}
 	case "SYSTEM":
 		if m := v("opaque"); strings.Contains(v("eventid"), "auth") || strings.Contains(m, "authenticat") || strings.Contains(m, "logged in") {
-			l.signIn(m)
+			if l.signIn(m) {
+				l.e.Subsystem = model.Network // onto the firewall itself
+			}
 		}
 	case "CONFIG":
 		l.set(model.FUserLower, v("admin"))

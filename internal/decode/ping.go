@@ -13,8 +13,8 @@ import (
 func pingIDShape() jsonShape {
 	return jsonShape{
 		name:  "pingid",
-		all:   []string{"recorded", "actors.name", "result.status"},
-		any:   []string{"result.message", "source", "resources.ipaddress"},
+		all:   []string{"recorded", "actors.name"},
+		any:   []string{"result.status", "resources.websession", "resources.ipaddress"},
 		times: []string{"recorded"},
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			doc := &w.doc

@@ -26,6 +26,9 @@ func (windowsXML) Sniff(head []byte) int {
 	text := string(sniffText(head))
 	for {
 		text = strings.TrimLeft(text, " \t\r\n")
+		if rest, ok := strings.CutPrefix(text, "- <"); ok { // copied from a view that folds elements
+			text = "<" + rest
+		}
 		switch {
 		case strings.HasPrefix(text, "<?"):
 			_, rest, ok := strings.Cut(text, "?>")
