@@ -179,9 +179,9 @@ func (m *microsoftReader) entity(e msEntity) {
 	}
 	switch strings.ToLower(e.text("type")) {
 	case "host", "machine":
-		add(model.Host, model.Subject, hostName(e), "")
-		if name := hostName(e); name != "" {
-			m.out.also(model.Host, model.Subject, name, e.text("azureid", "resourceid"), e.text("vmid", "vmuuid"), e.text("omsagentid"), e.text("mdatpdeviceid", "machineid", "deviceid"), e.text("azureaddeviceid", "aaddeviceid"))
+		device := e.text("mdatpdeviceid", "machineid", "deviceid")
+		if name := firstOf(hostName(e), strings.ToLower(device)); name != "" {
+			m.out.also(model.Host, model.Subject, name, e.text("azureid", "resourceid"), e.text("vmid", "vmuuid"), e.text("omsagentid"), device, e.text("azureaddeviceid", "aaddeviceid"))
 		}
 		add(model.Resource, model.Subject, strings.ToLower(e.text("azureid", "resourceid")), "")
 	case "account", "user":
