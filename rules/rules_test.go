@@ -164,6 +164,13 @@ func TestRulesAreWellFormed(t *testing.T) {
 		if r.Correlation == nil && r.LogSource.Product == "" && r.LogSource.Category == "" {
 			complain("names neither product nor category")
 		}
+		if c := r.Correlation; c != nil && c.Expression != "" {
+			for _, ref := range c.Rules {
+				if uuid.MatchString(ref) && strings.Contains(c.Expression, ref) {
+					complain("its condition speaks of %s by id, where Sigma wants a name", ref)
+				}
+			}
+		}
 		for _, problem := range tagProblems(r.Tags) {
 			complain("%s", problem)
 		}
