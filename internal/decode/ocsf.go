@@ -112,6 +112,7 @@ func emitOCSF(w *jsonWorker, b *Batch, e *model.Event) error {
 	}
 	ocsfMore(doc, class, &l)
 	e.Entities = l.list
+	ocsfVendor(doc, e, class, failed)
 	return emitTimed(b, e)
 }
 

@@ -35,6 +35,12 @@ func TestOCSF(t *testing.T) {
 		{strings.Replace(event("3002", "1", "IdP", `"activity_name":"Logon","actor":{"user":{"name":"Bob"}}`), `"status_id":1`, `"status_id":2`, 1), "acme//idp", "logon_failed Logon idp user/target=bob", nil},
 		{event("3006", "3", "IdP", `"activity_name":"Add User","actor":{"user":{"email_addr":"adm@x.example"}},"user":{"email_addr":"bob@x.example"},"group":{"name":"Admins","uid":"G1"}`),
 			"acme//idp", "account_change Add User idp user/actor=adm@x.example user/target=bob@x.example resource/object=g1", nil},
+		{strings.Replace(event("6003", "99", "GitHub Audit Log", `"api":{"operation":"git.push"},"actor":{"user":{"name":"Eve"}},"resources":[{"uid":"7","name":"corp/shop"}],"src_endpoint":{"ip":"203.0.113.7"}`), "Acme", "GitHub", 1),
+			"github//github audit log", `object_write git.push github audit log user/actor=github.com\eve ip/src=203.0.113.7 resource/target=github.com/corp/shop`, nil},
+		{strings.Replace(event("6003", "1", "Okta System Log", `"api":{"operation":"system.api_token.create"},"actor":{"user":{"email_addr":"adm@x.example"}}`), "Acme", "Okta", 1),
+			"okta//okta system log", "key_issued system.api_token.create okta system log user/actor=adm@x.example", nil},
+		{strings.Replace(event("4002", "3", "AWS WAF", `"activity_name":"Get","cloud":{"provider":"AWS"},"src_endpoint":{"ip":"203.0.113.7"},"http_request":{"url":{"hostname":"shop.example","path":"/x"}}`), "Acme", "AWS", 1),
+			"aws/firewall/aws waf", "none Get aws waf ip/src=203.0.113.7 domain/dst=shop.example url/object=http://shop.example/x", nil},
 		{event("6003", "4", "App", `"api":{"operation":"DeleteKey"},"actor":{"user":{"email_addr":"adm@x.example","credential_uid":"K1"}},"resources":[{"uid":"r1"},{"uid":"r2"}],"src_endpoint":{"ip":"203.0.113.7"}`),
 			"acme//app", "object_delete DeleteKey app user/actor=adm@x.example ip/src=203.0.113.7 access_key/actor=K1 resource/target=r1 resource/target=r2", nil},
 		{event("3001", "1", "CloudTrail", `"api":{"operation":"CreateUser","service":{"name":"iam.amazonaws.com"},"request":{"data":"{\"userName\":\"eve\"}"},"response":{"data":"{\"user\":{\"arn\":\"arn:aws:iam::1:user/eve\"}}"}},`+
