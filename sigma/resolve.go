@@ -96,8 +96,8 @@ func (r *resolver) narrow(f *Rule) []*Error {
 }
 
 // correlate resolves the correlations of the set, and leaves out those that
-// cannot be, or that refer to one that cannot.
-func (r *resolver) correlate() []*Error {
+// cannot be, or that refer to one that cannot, and what is switched off.
+func (r *resolver) correlate(off func(*Rule, []LogSource) bool) []*Error {
 	s := r.set
 	refused := map[int]*Error{}
 	links := map[int]*link{}
@@ -156,31 +156,53 @@ func (r *resolver) correlate() []*Error {
 	for i := range s.rules {
 		settle(i, 0)
 	}
-	return r.install(links, refused)
+	return r.install(links, refused, off)
 }
 
 // install puts the correlations that are not refused into the set, and takes the
-// others out of it.
-func (r *resolver) install(links map[int]*link, refused map[int]*Error) []*Error {
+// others out of it, with the rules that are switched off and that none needs.
+func (r *resolver) install(links map[int]*link, refused map[int]*Error, off func(*Rule, []LogSource) bool) []*Error {
 	s := r.set
+	gone := make([]bool, len(s.rules))
 	var errs []*Error
-	place := make([]int, len(s.rules)) // after the refused are gone
+	for i := range s.rules {
+		if e := refused[i]; e != nil {
+			errs = append(errs, e)
+			gone[i] = true
+		}
+	}
+	s.silent = make([]bool, len(s.rules))
+	loud := make([]bool, len(s.rules))
+	for i := range s.rules {
+		if l := links[i]; l != nil && !gone[i] {
+			for _, at := range l.refs {
+				s.silent[at] = true
+				loud[at] = loud[at] || l.Generate
+			}
+		}
+	}
+	for i := range loud {
+		s.silent[i] = s.silent[i] && !loud[i]
+	}
+	for i, idle := range s.switchOff(off, links, gone) {
+		gone[i] = gone[i] || idle
+	}
+
+	place := make([]int, len(s.rules)) // after those gone are gone
 	n := 0
 	for i := range s.rules {
 		place[i] = n
-		if e := refused[i]; e != nil {
-			errs = append(errs, e)
+		if gone[i] {
 			continue
 		}
-		s.rules[n], s.conds[n], s.filters[n] = s.rules[i], s.conds[i], s.filters[i]
+		s.rules[n], s.conds[n], s.filters[n], s.silent[n] = s.rules[i], s.conds[i], s.filters[i], s.silent[i]
 		n++
 	}
-	s.rules, s.conds, s.filters = s.rules[:n], s.conds[:n], s.filters[:n]
-	s.uses, s.silent = make([][]use, n), make([]bool, n)
-	loud := make([]bool, n)
+	s.rules, s.conds, s.filters, s.silent = s.rules[:n], s.conds[:n], s.filters[:n], s.silent[:n]
+	s.uses = make([][]use, n)
 	for i := range place {
 		l := links[i]
-		if l == nil || refused[i] != nil {
+		if l == nil || gone[i] {
 			continue
 		}
 		l.rule = place[i]
@@ -188,13 +210,8 @@ func (r *resolver) install(links map[int]*link, refused map[int]*Error) []*Error
 			at = place[at]
 			l.refs[k] = at
 			s.uses[at] = append(s.uses[at], use{int32(len(s.links)), int32(k)})
-			s.silent[at] = true
-			loud[at] = loud[at] || l.Generate
 		}
 		s.links = append(s.links, l)
-	}
-	for i := range loud {
-		s.silent[i] = s.silent[i] && !loud[i]
 	}
 	return errs
 }

@@ -18,13 +18,16 @@ type Set struct {
 	links  []*link // the correlations
 	uses   [][]use // by rule: the correlations that look at its matches
 	silent []bool  // by rule: it does not alert by itself
+	off    Off
 }
 
 // Compile compiles rules: filters are put on the rules that they are for, and
 // correlations find the rules that they refer to. Those that cannot be evaluated
 // are refused, the error joining an *Error for each (see Errors), and the Set
 // holds the other detection rules and correlations in the order given.
-func Compile(rules []*Rule) (*Set, error) {
+func Compile(rules []*Rule) (*Set, error) { return compile(rules, Options{}) }
+
+func compile(rules []*Rule, o Options) (*Set, error) {
 	s := &Set{}
 	var errs []*Error
 	slots := map[string]int32{}
@@ -44,6 +47,8 @@ func Compile(rules []*Rule) (*Set, error) {
 			errs = append(errs, refusal(r.File, r.Line, "detection", "placeholder %s is not resolved: it needs a pipeline", "%"+strings.Join(r.Placeholders, "%, %")+"%"))
 		case r.cond == nil && r.Correlation == nil:
 			errs = append(errs, refusal(r.File, r.Line, "", "the rule was not made by Parse"))
+		case r.Filter != nil && o.Off != nil && o.Off(r, []LogSource{r.LogSource}):
+			s.off.Rules = append(s.off.Rules, r)
 		case r.Filter != nil:
 			filters = append(filters, r)
 		default:
@@ -56,7 +61,7 @@ func Compile(rules []*Rule) (*Set, error) {
 	for _, f := range filters {
 		errs = append(errs, names.narrow(f)...)
 	}
-	errs = append(errs, names.correlate()...)
+	errs = append(errs, names.correlate(o.Off)...)
 
 	planners := map[LogSource]*planner{}
 	var order []*planner
@@ -103,7 +108,8 @@ func (s *Set) plansFor(src LogSource) []int32 {
 }
 
 // Generates reports whether a match of a rule is an alert of its own. It is not
-// if correlations refer to the rule and none of them says "generate: true".
+// if correlations refer to the rule and none of them says "generate: true", or if
+// it is switched off.
 func (s *Set) Generates(rule int) bool { return !s.silent[rule] }
 
 // Correlated reports whether a Correlator wants to see the matches of a rule.
