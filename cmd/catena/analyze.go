@@ -48,12 +48,12 @@ func (f *evidenceFlags) options(c *cobra.Command) (app.Options, error) {
 	if f.year < 0 || f.year > 9999 {
 		return app.Options{}, usageError{fmt.Errorf("--year %d: no such year", f.year)}
 	}
-	adapt, err := f.adapt()
+	opt, err := f.ruleFlags.options()
 	if err != nil {
 		return app.Options{}, err
 	}
-	return app.Options{Version: version, RuleDirs: f.rules, NoBuiltin: f.noBuiltin, Adapt: adapt, Mappings: f.mappings, Zone: zone, Year: f.year, GeoIP: f.geoip,
-		Workers: f.workers, Stdin: c.InOrStdin()}, nil
+	opt.Mappings, opt.Zone, opt.Year, opt.GeoIP, opt.Workers, opt.Stdin = f.mappings, zone, f.year, f.geoip, f.workers, c.InOrStdin()
+	return opt, nil
 }
 
 func analyzeCommand() *cobra.Command {
@@ -233,9 +233,14 @@ func complain(w io.Writer, r *model.Report) error {
 	return nil
 }
 
+// warnRefused says on stderr which rules cannot be used and which are left out on
+// purpose.
 func warnRefused(c *cobra.Command, a *app.App) {
 	if quiet, err := c.Flags().GetBool("quiet"); err == nil && quiet {
 		return
+	}
+	for _, n := range a.RuleNotes() {
+		fmt.Fprintln(c.ErrOrStderr(), report.Clean("catena: "+n))
 	}
 	refused := a.Refused()
 	for _, r := range refused[:min(5, len(refused))] {

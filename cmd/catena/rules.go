@@ -12,6 +12,7 @@ import (
 func rulesCommand() *cobra.Command {
 	c := &cobra.Command{Use: "rules", Short: "Work on Sigma rules", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(rulesCheckCommand(), rulesListCommand())
+	c.AddCommand(rulesPackCommand(), rulesPacksCommand())
 	c.AddCommand(rulesCoverageCommand(), rulesFitCommand())
 	c.AddCommand(rulesTestCommand(), rulesExplainCommand())
 	return c

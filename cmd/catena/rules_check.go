@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,9 @@ func rulesCheckCommand() *cobra.Command {
 		Use:   "check [PATH...]",
 		Short: "Say which rules can be used, why the others cannot, and what can hardly be meant",
 		Long: "Check reads Sigma rules, correlations and filters (without PATH our own) and names what cannot be used, with file, line and\n" +
-			"reason, and what can be used and hardly means what it says, with what to do. docs/rules.md lists the kinds of advice.",
+			"reason, and what can be used and hardly means what it says, with what to do. docs/rules.md lists the kinds of advice.\n" +
+			"PATH is a folder, an archive or a file. Of a pack with hashes it names every file that is missing, changed or not listed, and\n" +
+			"exits with 1 if the pack must not be used.",
 		Example: "  catena rules check my-rules\n  catena rules check my-rules --format junit --fail-on warning > check.xml\n  catena rules check sigma/rules-placeholder --var Administrators=adm_* --var known_dcs=@dcs.txt",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, paths []string) error {
@@ -35,7 +38,7 @@ func rulesCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			check, err := app.CheckRules(app.Options{RuleDirs: paths, NoBuiltin: len(paths) > 0, Mappings: mappings, Adapt: how}, skip)
+			check, err := app.CheckRules(app.Options{Version: version, RuleDirs: paths, NoBuiltin: len(paths) > 0, Mappings: mappings, Adapt: how}, skip)
 			if err != nil {
 				return err
 			}
@@ -51,6 +54,8 @@ func rulesCheckCommand() *cobra.Command {
 			switch {
 			case err != nil:
 				return err
+			case len(check.BadPacks) > 0:
+				return fmt.Errorf("%s must not be used", strings.Join(check.BadPacks, ", "))
 			case failOn != "nothing" && len(check.Refused) > 0:
 				return errors.New("some rules cannot be used")
 			case failOn == "warning" && len(check.Warnings) > 0:

@@ -41,11 +41,11 @@ func rulesCoverageCommand() *cobra.Command {
 
 // load returns the rules of the flags, ready to be asked.
 func (f *ruleFlags) load(c *cobra.Command) (*app.App, error) {
-	adapt, err := f.adapt()
+	opt, err := f.options()
 	if err != nil {
 		return nil, err
 	}
-	a, err := app.New(app.Options{Version: version, RuleDirs: f.rules, NoBuiltin: f.noBuiltin, Adapt: adapt})
+	a, err := app.New(opt)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func rulesExplainCommand() *cobra.Command {
 			}
 			if file != nil { // it may be one of ours, or a changed copy of it
 				opt.NoBuiltin = true
-				opt.RuleDirs = append(file, opt.RuleDirs...)
+				opt.RuleDirs = append(opt.RuleDirs, file...) // of two rules with one id the later is used
 			}
 			a, err := app.New(opt)
 			if err != nil {

@@ -7,19 +7,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/catena-sec/catena/internal/app"
+	"github.com/catena-sec/catena/internal/pack"
 )
 
 // ruleFlags say which rules there are and what is made of them.
 type ruleFlags struct {
 	rules     []string
 	noBuiltin bool
+	disable   []string
 	adaptFlags
 }
 
 func (f *ruleFlags) add(c *cobra.Command) {
 	fl := c.Flags()
-	fl.StringArrayVar(&f.rules, "rules", nil, "add the Sigma rules of this file or `folder`; repeatable")
+	fl.StringArrayVar(&f.rules, "rules", nil, "add this `pack` of Sigma rules: a folder, an archive or a file; repeatable, of two rules with one id the later is used")
 	fl.BoolVar(&f.noBuiltin, "no-builtin-rules", false, "leave our own rules out")
+	fl.StringArrayVar(&f.disable, "disable", nil, "switch off what this `selector` means: rule=ID, tag=TAG, level=LEVEL, product=NAME, category=NAME, service=NAME or pack=NAME; repeatable")
 	f.adaptFlags.add(c)
 	fl.BoolVar(&f.all, "pipeline-all", false, "apply --pipeline and --var to our own rules as well, not only to those of --rules")
 }
@@ -30,6 +33,32 @@ func (f *ruleFlags) adapt() (app.Adapt, error) {
 		return app.Adapt{}, usageError{errors.New("--pipeline and --var change the rules of --rules, and there are none; --pipeline-all changes ours")}
 	}
 	return f.adaptFlags.adapt()
+}
+
+// selectors reads --disable.
+func (f *ruleFlags) selectors() ([]pack.Selector, error) {
+	var out []pack.Selector
+	for _, text := range f.disable {
+		s, err := pack.ParseSelector(text)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--disable %w", err)}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// options are those of a command that reads rules only.
+func (f *ruleFlags) options() (app.Options, error) {
+	adapt, err := f.adapt()
+	if err != nil {
+		return app.Options{}, err
+	}
+	disable, err := f.selectors()
+	if err != nil {
+		return app.Options{}, err
+	}
+	return app.Options{Version: version, RuleDirs: f.rules, NoBuiltin: f.noBuiltin, Disable: disable, Adapt: adapt}, nil
 }
 
 // adaptFlags say what is made of rules before they are used.
@@ -54,7 +83,7 @@ func (f *adaptFlags) adapt() (app.Adapt, error) {
 
 // ruleFlagNames are the flags that a command which needs no rules hides.
 func ruleFlagNames() []string {
-	return []string{"rules", "no-builtin-rules", "pipeline", "pipeline-all", "var"}
+	return []string{"rules", "no-builtin-rules", "disable", "pipeline", "pipeline-all", "var"}
 }
 
 // hideFlags hides flags that exist.

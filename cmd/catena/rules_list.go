@@ -15,7 +15,7 @@ func rulesListCommand() *cobra.Command {
 	var levels []string
 	var format string
 	c := &cobra.Command{
-		Use: "list", Short: "List the rules and detectors in use", Args: cobra.NoArgs,
+		Use: "list", Short: "List the rules and detectors in use, and what is switched off", Args: cobra.NoArgs,
 		Example: "  catena rules list --level high --level critical --tag t1003\n  catena rules list --rules ~/sigma/rules --logsource category=process_creation --format csv",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if format != "text" && format != "json" && format != "csv" {
@@ -47,6 +47,7 @@ func rulesListCommand() *cobra.Command {
 	fl.StringArrayVar(&filter.Tags, "tag", nil, "only rules with this `tag`, technique or tactic; of several, all")
 	fl.StringVar(&filter.LogSource, "logsource", "", "only rules whose log source has this `part`, such as linux or category=process_creation")
 	fl.StringVar(&filter.Source, "source", "", "only rules from a `place` with this in its name: a file, a folder, or builtin")
+	fl.BoolVar(&filter.Off, "off", false, "only what --disable switches off")
 	fl.StringVar(&format, "format", "text", "`form` of the answer: text, json or csv")
 	return c
 }

@@ -22,11 +22,12 @@ func sourcesCommand() *cobra.Command {
 			if format != "text" && format != "json" {
 				return usageError{fmt.Errorf("--format %q: want text or json", format)}
 			}
-			adapt, err := f.adapt()
+			opt, err := f.options()
 			if err != nil {
 				return err
 			}
-			a, err := app.New(app.Options{Version: version, RuleDirs: f.rules, NoBuiltin: f.noBuiltin, Adapt: adapt, Mappings: mappings})
+			opt.Mappings = mappings
+			a, err := app.New(opt)
 			if err != nil {
 				return err
 			}

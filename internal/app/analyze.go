@@ -59,7 +59,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	a.progress(Progress{Phase: "fusing", Inputs: len(ev.inputs), Events: ev.events})
 	memory := graph.New(graph.Options{Recall: stream.recall})
 	memory.Introduce(ev.alerts)
-	detectors, correlations := detectors(a.places), a.engine.Correlations()
+	detectors, correlations := a.detectors(), a.engine.Correlations()
 	watch := newWatch(detectors, ev.alerts)
 	var alerts, raised []*model.Alert
 	var bursts detect.Bursts
@@ -340,7 +340,7 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 func (a *App) report(ev *evidence, alerts []*model.Alert, incidents []model.Incident, c *clock.Correction) *model.Report {
 	r := &model.Report{
 		Schema:    model.ReportSchema,
-		Engine:    model.Engine{Version: a.opt.Version, Rules: a.engine.Digest() + a.adapted, AttackVersion: knowledge.AttackVersion},
+		Engine:    model.Engine{Version: a.opt.Version, Rules: a.rulesText(), AttackVersion: knowledge.AttackVersion},
 		Totals:    model.Totals{Events: ev.events, Alerts: len(alerts), Incidents: len(incidents)},
 		Incidents: incidents,
 		Notes:     a.notes(ev, c),
@@ -421,6 +421,7 @@ func (a *App) notes(ev *evidence, c *clock.Correction) []string {
 		}
 		out = append(out, o.Text)
 	}
+	out = append(out, a.RuleNotes()...)
 	if n := len(a.refused); n > 0 {
 		out = append(out, fmt.Sprintf("%d rules could not be used; the first: %s", n, a.refused[0]))
 	}

@@ -12,17 +12,19 @@ import (
 	"github.com/catena-sec/catena/internal/decode"
 	"github.com/catena-sec/catena/internal/detect"
 	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/pack"
 	"github.com/catena-sec/catena/sigma"
 )
 
 // Options are what a run can be told.
 type Options struct {
 	Version   string
-	RuleDirs  []string // folders or files of Sigma rules, besides our own
-	NoBuiltin bool     // leave our own rules out
-	Mappings  []string // mapping files, besides our own
-	Adapt     Adapt    // what is made of rules before they are used
-	AllAlerts bool     // put every alert in the report, not only those of incidents
+	RuleDirs  []string        // packs, folders or files of Sigma rules, besides our own; see package pack for which of two with one id is used
+	NoBuiltin bool            // leave our own rules out
+	Disable   []pack.Selector // rules and detectors that are switched off
+	Mappings  []string        // mapping files, besides our own
+	Adapt     Adapt           // what is made of rules before they are used
+	AllAlerts bool            // put every alert in the report, not only those of incidents
 	Since     time.Time
 	Until     time.Time      // events outside are left out; zero means no bound
 	Zone      *time.Location // for stamps without a zone; nil means UTC
@@ -52,7 +54,8 @@ type App struct {
 	engine   *detect.Engine
 	rules    []*sigma.Rule
 	set      *sigma.Set
-	adapted  string // digest of what Adapt made of rules
+	packs    *pack.Set // which rules and set are of
+	adapted  string    // digest of what Adapt made of rules
 	refused  []Refusal
 	names    *model.Names
 	tells    tells

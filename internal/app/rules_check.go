@@ -11,6 +11,7 @@ import (
 	"github.com/catena-sec/catena/internal/decode"
 	"github.com/catena-sec/catena/internal/knowledge"
 	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/pack"
 	"github.com/catena-sec/catena/internal/report"
 	"github.com/catena-sec/catena/rules"
 	"github.com/catena-sec/catena/sigma"
@@ -23,6 +24,12 @@ type RuleCheck struct {
 	Loaded   int       `json:"loaded"`
 	Refused  []Refusal `json:"refused"`
 	Warnings []Warning `json:"warnings"`
+	// Packs are the packs that were read, in the order given.
+	Packs []PackLine `json:"packs"`
+	// BadPacks are the paths of packs that must not be used; the files that are why
+	// stand among Refused, and the rules of such a pack are not looked at.
+	BadPacks []string `json:"bad_packs,omitempty"`
+	Notes    []string `json:"notes,omitempty"` // what was left out on purpose
 }
 
 // A Warning is advice on a rule that can be used.
@@ -55,8 +62,21 @@ func CheckRules(o Options, skip []string) (*RuleCheck, error) {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	a := &App{opt: o, names: model.NewNames()}
-	read, err := a.readRules()
+	packs, err := openPacks(&o)
 	if err != nil {
+		return nil, err
+	}
+	out := &RuleCheck{Refused: []Refusal{}, Warnings: []Warning{}}
+	packs = slices.DeleteFunc(packs, func(p *pack.Pack) bool {
+		out.Packs = append(out.Packs, packLine(p))
+		bad := p.Check(o.Version)
+		if len(bad) > 0 {
+			out.BadPacks = append(out.BadPacks, p.Path)
+		}
+		out.Refused = append(out.Refused, bad...)
+		return len(bad) > 0
+	})
+	if err := a.loadPacks(packs); err != nil {
 		return nil, err
 	}
 	mappings, err := loadMappings(o.Mappings)
@@ -64,15 +84,12 @@ func CheckRules(o Options, skip []string) (*RuleCheck, error) {
 		return nil, err
 	}
 	decode.NewRegistry(decoders(decode.Options{Names: a.names, Mappings: mappings})...) // which names the fields that decoders give
-	set, err := sigma.Compile(read.rules)
-	a.refuse("", err)
 	filters := 0
 	adviser, err := newAdviser(a.names, mappings)
 	if err != nil {
 		return nil, err
 	}
-	out := &RuleCheck{Files: read.files, Refused: []Refusal{}, Warnings: []Warning{}}
-	for _, r := range read.rules {
+	for _, r := range a.packs.Parsed {
 		if r.Filter != nil {
 			filters++
 		}
@@ -82,8 +99,8 @@ func CheckRules(o Options, skip []string) (*RuleCheck, error) {
 			}
 		}
 	}
-	out.Loaded = len(set.Rules()) + filters
-	out.Refused = append(out.Refused, a.refused...)
+	out.Files, out.Loaded, out.Notes = a.packs.Files, len(a.rules)+filters, a.packs.Notes()
+	out.Refused = append(append(out.Refused, a.refused...), a.packs.Replaced()...)
 	slices.SortStableFunc(out.Refused, func(x, y Refusal) int {
 		return cmp.Or(cmp.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), cmp.Compare(x.Reason, y.Reason))
 	})
@@ -310,6 +327,14 @@ func (c *RuleCheck) WriteText(w io.Writer, all bool) error {
 	}
 	if len(codes) > 0 {
 		p.line("")
+	}
+	for _, n := range c.Notes {
+		p.line("%s", n)
+	}
+	for _, x := range c.Packs {
+		if x.Name != "" && !x.Builtin {
+			p.line("%s", x.Text())
+		}
 	}
 	p.line("%s, %s can be used, %d cannot%s", count(c.Files, "file"), count(c.Loaded, "rule"), len(c.Refused), placeholderHint(c.Refused))
 	return p.err

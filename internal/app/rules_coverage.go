@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/catena-sec/catena/internal/decode"
+	"github.com/catena-sec/catena/internal/detect"
 	"github.com/catena-sec/catena/internal/knowledge"
 	"github.com/catena-sec/catena/internal/model"
 	"github.com/catena-sec/catena/internal/report"
@@ -70,40 +71,60 @@ func (a *App) Coverage() *report.Coverage {
 // say of themselves.
 func (a *App) described() []RuleLine {
 	var out []RuleLine
+	byRef := a.rulesByRef()
+	for i, r := range a.rules {
+		if a.engine.Alerts(i) {
+			out = append(out, describeRule(a.engine.Definition(i), r, byRef))
+		}
+	}
+	for _, d := range a.detectors() {
+		out = append(out, describeDetector(d.Definition()))
+	}
+	return out
+}
+
+// rulesByRef returns the rules that were read by what correlations call them.
+func (a *App) rulesByRef() map[string]*sigma.Rule {
 	byRef := map[string]*sigma.Rule{}
-	for _, r := range a.rules {
+	for _, r := range a.packs.Parsed {
 		for _, ref := range [...]string{r.ID, r.Name} {
 			if _, ok := byRef[ref]; !ok && ref != "" {
 				byRef[ref] = r
 			}
 		}
 	}
-	for i, d := range a.Definitions() {
-		al := &model.Alert{Rule: d.Rule, Tags: d.Tags}
-		knowledge.Classify(al)
-		l := RuleLine{ID: d.Rule.ID, Level: d.Rule.Level, Title: d.Rule.Title, Source: d.Rule.Source, Tags: d.Tags, Techniques: al.Techniques, Tactics: al.Tactics,
-			Subsystem: report.AnySubsystem, Kind: "detector"}
-		if al.Intent.Confidence > 0 {
-			l.Stage = al.Stage
-		}
-		if i < len(a.rules) {
-			if !a.engine.Alerts(i) {
-				continue
-			}
-			r := a.rules[i]
-			l.Kind, l.Status, l.File, l.Line = "rule", r.Status, r.File, r.Line
-			if r.Correlation != nil {
-				l.Kind = "correlation"
-			} else {
-				l.LogSource = ruleSourceName(r.LogSource)
-			}
-			if s := subsystemOf(r, byRef, 0); s != "" {
-				l.Subsystem = string(s)
-			}
-		}
-		out = append(out, l)
+	return byRef
+}
+
+// describeDetector says what alerts of a definition will say of themselves.
+func describeDetector(d detect.Definition) RuleLine {
+	al := &model.Alert{Rule: d.Rule, Tags: d.Tags}
+	knowledge.Classify(al)
+	l := RuleLine{ID: d.Rule.ID, Level: d.Rule.Level, Title: d.Rule.Title, Source: d.Rule.Source, Tags: d.Tags, Techniques: al.Techniques, Tactics: al.Tactics,
+		Subsystem: report.AnySubsystem, Kind: "detector"}
+	if al.Intent.Confidence > 0 {
+		l.Stage = al.Stage
 	}
-	return out
+	return l
+}
+
+// describeRule is describeDetector of a rule, a correlation or a filter.
+func describeRule(d detect.Definition, r *sigma.Rule, byRef map[string]*sigma.Rule) RuleLine {
+	l := describeDetector(d)
+	l.Kind, l.Status, l.File, l.Line = "rule", r.Status, r.File, r.Line
+	if r.Correlation != nil {
+		l.Kind = "correlation"
+	} else {
+		l.LogSource = ruleSourceName(r.LogSource)
+	}
+	if r.Filter != nil {
+		l.Kind = "filter"
+		return l
+	}
+	if s := subsystemOf(r, byRef, 0); s != "" {
+		l.Subsystem = string(s)
+	}
+	return l
 }
 
 // maxChain bounds how far correlations of correlations are followed.

@@ -28,7 +28,8 @@ type RuleLine struct {
 	Stage      model.Stage    `json:"stage,omitempty"` // empty if nothing tells it
 	Techniques []string       `json:"techniques"`      // ATT&CK v19 ids
 	Tactics    []string       `json:"tactics"`
-	Tags       []string       `json:"tags"` // as written
+	Tags       []string       `json:"tags"`          // as written
+	Off        string         `json:"off,omitempty"` // what switches it off; empty for a rule in use
 }
 
 // A RuleFilter chooses rules; what is empty chooses all.
@@ -37,13 +38,16 @@ type RuleFilter struct {
 	Tags      []string         // all of them: as written, or a technique or tactic of today
 	LogSource string           // part of the log source, such as "windows" or "category=process_creation"
 	Source    string           // part of where the rule stands, such as "builtin", "rules/aws" or a folder
+	Off       bool             // only what is switched off
 }
 
-// List lists the rules and detectors that alert, in the order of their files.
+// List lists the rules and detectors that alert, in the order of their files, and
+// after them those that are switched off.
 func (a *App) List(f RuleFilter) []RuleLine {
 	lower := func(s, part string) bool { return strings.Contains(strings.ToLower(s), strings.ToLower(part)) }
-	return slices.DeleteFunc(a.described(), func(l RuleLine) bool {
+	return slices.DeleteFunc(slices.Concat(a.described(), a.switchedOff()), func(l RuleLine) bool {
 		switch {
+		case f.Off && l.Off == "":
 		case len(f.Levels) > 0 && !slices.Contains(f.Levels, l.Level):
 		case !lower(l.LogSource, f.LogSource), !lower(l.Source+" "+l.File, f.Source):
 		case slices.ContainsFunc(f.Tags, func(t string) bool { return !l.tagged(t) }):
@@ -69,7 +73,11 @@ func WriteRuleText(w io.Writer, list []RuleLine) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for i := range list {
 		l := &list[i]
-		if _, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", report.Clean(l.ID), l.Level, report.Clean(l.Title), report.Clean(l.Source)); err != nil {
+		off := ""
+		if l.Off != "" {
+			off = "\tswitched off: " + report.Clean(l.Off)
+		}
+		if _, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s%s\n", report.Clean(l.ID), l.Level, report.Clean(l.Title), report.Clean(l.Source), off); err != nil {
 			return err
 		}
 	}
@@ -80,12 +88,12 @@ func WriteRuleText(w io.Writer, list []RuleLine) error {
 // between their items.
 func WriteRuleCSV(w io.Writer, list []RuleLine) error {
 	c := csv.NewWriter(w)
-	if err := c.Write([]string{"id", "level", "kind", "title", "source", "line", "status", "log_source", "subsystem", "stage", "techniques", "tactics", "tags"}); err != nil {
+	if err := c.Write([]string{"id", "level", "kind", "title", "source", "line", "status", "log_source", "subsystem", "stage", "techniques", "tactics", "tags", "off"}); err != nil {
 		return err
 	}
 	for _, l := range list {
 		row := []string{l.ID, string(l.Level), l.Kind, l.Title, l.Source, strconv.Itoa(l.Line), l.Status, l.LogSource, l.Subsystem, string(l.Stage),
-			strings.Join(l.Techniques, " "), strings.Join(l.Tactics, " "), strings.Join(l.Tags, " ")}
+			strings.Join(l.Techniques, " "), strings.Join(l.Tactics, " "), strings.Join(l.Tags, " "), l.Off}
 		for i, s := range row {
 			if row[i] = report.Clean(s); s != "" && strings.ContainsRune("=+-@\t", rune(s[0])) {
 				row[i] = "'" + row[i] // a spreadsheet would run it

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/catena-sec/catena/internal/pack"
 	"github.com/catena-sec/catena/sigma"
 )
 
@@ -49,11 +51,11 @@ const (
 
 // isRegressionInfo tells an info.yml from rules, among which it stands in a whole
 // repository.
-func isRegressionInfo(f ruleFile) bool {
-	if filepath.Base(f.path) != "info.yml" {
+func isRegressionInfo(f pack.File) bool {
+	if path.Base(filepath.ToSlash(f.Name)) != "info.yml" {
 		return false
 	}
-	src, err := f.read()
+	src, err := f.Read()
 	return err == nil && bytes.Contains(src, []byte("regression_tests_info:"))
 }
 

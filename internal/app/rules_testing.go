@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/catena-sec/catena/internal/detect"
 	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/pack"
 	"github.com/catena-sec/catena/rules"
 	"github.com/catena-sec/catena/sigma"
 )
@@ -110,11 +110,12 @@ func TestRules(ctx context.Context, o Options, paths []string) (*RuleTests, erro
 			dirs = append(dirs, p)
 		}
 	}
-	o.RuleDirs = append(dirs, o.RuleDirs...)
+	o.RuleDirs = slices.Concat(o.RuleDirs, dirs) // of two rules with one id the later is used
 	a, err := New(o)
 	if err != nil {
 		return nil, err
 	}
+	a.refused = append(a.refused, a.packs.Replaced()...)
 	out := &RuleTests{Summary: map[TestStatus]int{}, Results: make([]RuleTest, len(files))}
 	next := make(chan int)
 	var wg sync.WaitGroup
@@ -191,43 +192,47 @@ func ruleOfTest(path string) (string, bool) {
 // testsAt lists the files of rules at a path, each with its test, and the tests
 // whose rule is not there.
 func testsAt(path string) ([]testedFile, error) {
-	files, err := ruleFilesAt(path)
+	p, err := pack.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	byName := map[string]pack.File{}
+	for _, f := range p.YAML() {
+		byName[f.Name] = f
+	}
+	single := false // a file of rules, whose test is not part of what was named
+	if info, err := os.Stat(path); err == nil {
+		single = len(p.YAML()) == 1 && p.YAML()[0].Name == path && !info.IsDir()
+	}
 	var out []testedFile
 	known := map[string]bool{}
-	for _, f := range files {
+	for _, f := range p.Rules() {
 		if isRegressionInfo(f) {
 			continue
 		}
-		tf := testedFile{rule: f.path, readRule: f.read}
-		ext := filepath.Ext(f.path)
+		tf := testedFile{rule: f.Name, readRule: f.Read}
+		ext := filepath.Ext(f.Name)
 		for _, e := range []string{ext, ".yml", ".yaml"} {
-			test := strings.TrimSuffix(f.path, ext) + ".test" + e
-			if info, err := os.Stat(test); err == nil && info.Mode().IsRegular() {
+			test := strings.TrimSuffix(f.Name, ext) + ".test" + e
+			if beside, ok := byName[test]; ok {
+				tf.test, tf.readTest = test, beside.Read
+			} else if info, err := os.Stat(test); single && err == nil && info.Mode().IsRegular() {
 				tf.test, tf.readTest = test, func() ([]byte, error) { return readSmall(test) }
-				known[test] = true
-				break
+			} else {
+				continue
 			}
+			known[test] = true
+			break
 		}
 		out = append(out, tf)
 	}
-	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() {
-		return out, err
+	for _, f := range p.YAML() {
+		if rule, ok := ruleOfTest(f.Name); ok && !known[f.Name] {
+			out = append(out, testedFile{rule: rule, test: f.Name})
+		}
 	}
-	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if rule, ok := ruleOfTest(p); ok && !known[p] {
-			out = append(out, testedFile{rule: rule, test: p})
-		}
-		return nil
-	})
 	slices.SortStableFunc(out, func(x, y testedFile) int { return cmp.Compare(x.rule, y.rule) })
-	return out, err
+	return out, nil
 }
 
 // A ruleTester runs tests on one goroutine.

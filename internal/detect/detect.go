@@ -70,18 +70,24 @@ func New(names *model.Names, set *sigma.Set, builtin func(*sigma.Rule) bool) *En
 	}
 	e.defs = make([]Definition, len(e.rules))
 	for i, r := range e.rules {
-		src := r.File
-		if builtin(r) {
-			src = "builtin"
-		}
-		id := r.ID
-		if id == "" {
-			sum := sha256.Sum256([]byte(r.File + "\x00" + r.Title))
-			id = "r-" + hex.EncodeToString(sum[:8])
-		}
-		e.defs[i] = Definition{Rule: model.RuleInfo{ID: id, Title: r.Title, Level: level(r.Level), Source: src}, Tags: r.Tags}
+		e.defs[i] = Define(r, builtin(r))
 	}
 	return e
+}
+
+// Define returns what a rule is to alerts. A rule without an id is known by a hash
+// of its file and title.
+func Define(r *sigma.Rule, builtin bool) Definition {
+	src := r.File
+	if builtin {
+		src = "builtin"
+	}
+	id := r.ID
+	if id == "" {
+		sum := sha256.Sum256([]byte(r.File + "\x00" + r.Title))
+		id = "r-" + hex.EncodeToString(sum[:8])
+	}
+	return Definition{Rule: model.RuleInfo{ID: id, Title: r.Title, Level: level(r.Level), Source: src}, Tags: r.Tags}
 }
 
 // level reads a Sigma level; a rule without one is as bad as "medium".
