@@ -9,9 +9,12 @@ type Selector struct {
 	Exact bool     // as its whole value; else a part of it
 }
 
-// maxAlternatives bounds into how many alternatives a rule is taken apart; what
-// has more is told of by fewer, which say less.
-const maxAlternatives = 64
+// Bounds of the alternatives into which a rule is taken apart: how many they are,
+// and of how many selectors each; what has more is told of by fewer, which say less.
+const (
+	maxAlternatives = 64
+	maxSelectors    = 64
+)
 
 // Alternatives returns the ways in which an event can match the rule, each as what
 // it says of some fields: at least one of them describes each event that matches.
@@ -45,7 +48,8 @@ func (e *expr) alternatives() [][]Selector {
 			var next [][]Selector
 			for _, a := range out {
 				for _, b := range all {
-					next = append(next, slices.Concat(a, b))
+					both := slices.Concat(a, b)
+					next = append(next, both[:min(len(both), maxSelectors)])
 				}
 			}
 			out = next

@@ -2,6 +2,8 @@ package sigma
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,8 +53,83 @@ func TestAlternativesAreBounded(t *testing.T) {
 	if got := r.Alternatives(); len(got) != maxAlternatives || len(got[0]) != 6 {
 		t.Errorf("%d alternatives, the first of %d fields", len(got), len(got[0]))
 	}
+	var wide strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&wide, "  A%d: x\n", i)
+	}
+	if got := needRule(t, "s:\n"+wide.String()+"condition: s").Alternatives(); len(got) != 1 || len(got[0]) != maxSelectors {
+		t.Errorf("%d alternatives, the first of %d fields", len(got), len(got[0]))
+	}
 	r = needRule(t, b.String()+"condition: "+strings.Join(names, " or "))
 	if got := r.Alternatives(); len(got) != 24 {
 		t.Errorf("%d alternatives", len(got))
 	}
+}
+
+// describes reports whether an event holds what an alternative says of it.
+func describes(says []Selector, event []Field) bool {
+	for _, s := range says {
+		held := false
+		for _, f := range event {
+			for _, text := range s.Texts {
+				has := fold(f.Text)
+				var buf [maxNumberLen]byte
+				num, isNum := appendNumber(buf[:0], f.Text)
+				held = held || f.Name == s.Field && (has == fold(text) || !s.Exact && strings.Contains(has, fold(text)) || isNum && string(num) == text)
+			}
+		}
+		if !held {
+			return false
+		}
+	}
+	return true
+}
+
+// An event that a rule matches is described by one of its alternatives.
+func checkAlternatives(t *testing.T, seed uint64) (matches, telling int) {
+	g := generator{rand.New(rand.NewPCG(seed, 2))}
+	var rules []*Rule
+	for range 12 {
+		rs, err := Parse("r.yml", []byte(g.rule()))
+		if err == nil {
+			rules = append(rules, rs...)
+		}
+	}
+	set, err := Compile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		event := g.event()
+		for i, r := range set.Rules() {
+			if held, _ := set.Explain(i, event); !held {
+				continue
+			}
+			matches++
+			all := r.Alternatives()
+			if !slices.ContainsFunc(all, func(a []Selector) bool { return len(a) == 0 }) {
+				telling++
+			}
+			if !slices.ContainsFunc(all, func(a []Selector) bool { return describes(a, event) }) {
+				t.Fatalf("seed %d: %v matches %q, which none of %v describes", seed, r.Conditions, event, all)
+			}
+		}
+	}
+	return matches, telling
+}
+
+func TestAlternativesDescribeMatches(t *testing.T) {
+	matches, telling := 0, 0
+	for seed := range uint64(100) {
+		m, n := checkAlternatives(t, seed)
+		matches, telling = matches+m, telling+n
+	}
+	if matches < 1000 || telling < 50 {
+		t.Errorf("%d matches, of %d of which each alternative says something: too few to show anything", matches, telling)
+	}
+}
+
+func FuzzAlternatives(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { checkAlternatives(t, seed) })
 }
