@@ -31,7 +31,7 @@ func beats(t *testing.T, ids map[string]any) string {
 		}
 		record := map[string]any{
 			"@timestamp": flat["EventTime"].(string)[:10] + "T" + flat["EventTime"].(string)[11:] + "Z",
-			"winlog": map[string]any{"channel": flat["Channel"], "event_id": "1", "provider_name": "Microsoft-Windows-Sysmon", "computer_name": flat["Hostname"], "event_data": data},
+			"winlog":     map[string]any{"channel": flat["Channel"], "event_id": "1", "provider_name": "Microsoft-Windows-Sysmon", "computer_name": flat["Hostname"], "event_data": data},
 		}
 		for k, v := range ids {
 			record[k] = v

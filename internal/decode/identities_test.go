@@ -138,6 +138,21 @@ func TestFlowsNameTheirInstance(t *testing.T) {
 	}
 }
 
+// Zeek sees which machine was given an address, as the machine calls itself.
+func TestZeekSeesLeases(t *testing.T) {
+	const head = `{"_path":"dhcp","ts":1709460000.25,"uids":["C1"],"client_addr":"10.0.0.50","mac":"00:11:22:33:44:55",`
+	e, _ := oneEvent(t, head+`"host_name":"WS1","client_fqdn":"ws1.corp.example.","assigned_addr":"10.0.0.50","msg_types":["REQUEST","ACK"]}`)
+	host, _ := e.Find(model.Host, model.Subject)
+	if ip, _ := e.Find(model.IP, model.Subject); e.Act != model.ActIdentify || host.Value != "ws1.corp.example" || ip.Value != "10.0.0.50" {
+		t.Errorf("%s %+v", e.Act, e.Entities)
+	}
+	for _, line := range []string{head + `"host_name":"WS1","msg_types":["DISCOVER"]}`, head + `"assigned_addr":"10.0.0.50"}`, head + `"host_name":"a b","assigned_addr":"x"}`} {
+		if e, _ := oneEvent(t, line); e.Act == model.ActIdentify {
+			t.Errorf("%s gave an address", line)
+		}
+	}
+}
+
 // A hostile list of ids does not grow, and a call cannot name machines without end.
 func TestIdentitiesAreBounded(t *testing.T) {
 	var ids []string

@@ -341,6 +341,10 @@ func zeekEvent(b *Batch, e *model.Event, path, ts string) error {
 		if b.Text(model.FQueryLower) != "" {
 			e.Act = model.ActDNS
 		}
+	case "dhcp":
+		if zeekLeased(b.Text) != "" {
+			e.Act = model.ActIdentify
+		}
 	case "smb_mapping", "smb_files":
 		e.Act = model.ActShareAccess
 	case "kerberos":
@@ -395,6 +399,19 @@ func zeekRemoteStart(endpoint, operation string) bool {
 	return false
 }
 
+// zeekLeased returns the machine that a line of dhcp.log says an address was assigned
+// to, by the name it gave itself, empty if it says neither.
+func zeekLeased(text func(model.FieldID) string) string {
+	name := linuxHost(text(model.FClientFqdn))
+	if !isHostName(name) {
+		name = linuxHost(text(model.FHostNameLower))
+	}
+	if !isHostName(name) || !isAddress(text(model.FAssignedAddr)) {
+		return ""
+	}
+	return name
+}
+
 // zeekEntities fills the entities of an event of product zeek. The sensor sees
 // addresses: which hosts they are, others know.
 func zeekEntities(e *model.Event) {
@@ -415,6 +432,11 @@ func zeekEntities(e *model.Event) {
 		}
 	}
 	switch e.Source.Service {
+	case "dhcp":
+		if name := zeekLeased(e.Text); name != "" {
+			l.add(model.Entity{Type: model.Host, Value: name, Role: model.Subject})
+			l.ip(e.Text(model.FAssignedAddr), model.Subject)
+		}
 	case "dns":
 		domain(e.Text(model.FQueryLower))
 	case "http":

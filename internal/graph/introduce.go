@@ -43,6 +43,11 @@ func (m *Memory) Introduce(alerts []*model.Alert) {
 	for _, a := range inOrder {
 		m.names.learnHost(a.Host)
 		m.names.learnEntities(a.Entities, a.Time)
+		if only(a.Entities, model.Host) == "" && a.Host == "" {
+			// The address of an instance leads to the host that it is. One beside a
+			// host's name stays what alerts on that host share: fusion goes by it.
+			m.names.learnLease(a.Entities, a.Time)
+		}
 	}
 }
 

@@ -58,6 +58,7 @@ func (n *names) learn(o *model.Observation) {
 	n.learnHost(o.Host)
 	n.learnPod(o)
 	n.learnEntities(o.Entities, o.Time)
+	n.learnLease(o.Entities, o.Time)
 	var actor bool
 	for _, e := range o.Entities {
 		switch e.Type {
@@ -102,7 +103,6 @@ func (n *names) learnEntities(es []model.Entity, t time.Time) {
 			}
 		}
 	}
-	n.learnLease(es, t)
 	n.learnNode(es, t)
 }
 

@@ -467,6 +467,9 @@ const (
 	FPropertiesUserId
 	FPropertiesInitiatedByUserId
 	FInitiatingProcessAccountObjectId
+	FAssignedAddr
+	FHostNameLower
+	FClientFqdn
 )
 
 // wellKnown lists the names of the constants above, in their order; a test
@@ -932,4 +935,7 @@ var wellKnown = [...]string{
 	"properties.userId",
 	"properties.initiatedBy.user.id",
 	"InitiatingProcessAccountObjectId",
+	"assigned_addr",
+	"host_name",
+	"client_fqdn",
 }
