@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -186,4 +187,22 @@ func TestDecodeTellsWhatBecameOfFields(t *testing.T) {
 			}
 		})
 	}
+}
+
+// No bytes whatever end the telling of what became of them.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"eventVersion":"1.08","eventTime":"2024-03-03T10:00:00Z","eventSource":"iam.amazonaws.com","eventName":"A","x":"{\"y\":[1,\"z\"]}"}`))
+	f.Add([]byte("<34>Mar  3 10:00:00 web1 sshd[5]: Failed password for root from 203.0.113.7 port 5 ssh2\n"))
+	f.Add([]byte(`<Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System><EventID>1</EventID></System><EventData><Data Name="A">b</Data></EventData></Event>`))
+	a, err := New(Options{NoBuiltin: true})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b := *a
+		b.opt.Stdin = bytes.NewReader(data)
+		if _, err := b.Decode(t.Context(), []string{"-"}, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

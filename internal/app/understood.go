@@ -17,9 +17,10 @@ import (
 
 // Bounds of what "catena decode" says of one record.
 const (
-	maxFrom     = 4  // fields that one entity comes from
-	maxNot      = 64 // fields and values that gave nothing
-	maxLeftText = 80 // bytes of such a value
+	maxFrom     = 4         // fields that one entity comes from
+	maxNot      = 64        // fields and values that gave nothing
+	maxLeftText = 80        // bytes of such a value
+	maxCompared = 128 << 10 // bytes of a record, and of its fields, that are searched for each other
 )
 
 // A Cast is an entity of a decoded record, with the fields it comes from.
@@ -97,6 +98,9 @@ func (u *understanding) of(e *model.Event, asked decode.Paths) (cast []Cast, not
 		all.WriteString(strings.ToLower(e.Entities[i].Value+"\n"+e.Entities[i].Name) + "\n")
 	}
 	have := all.String()
+	if len(have) > maxCompared {
+		return cast, not, nil
+	}
 	for _, v := range values(raw) {
 		if len(left) >= maxNot {
 			break
@@ -169,9 +173,9 @@ func isTime(text string, e *model.Event) bool {
 	return strings.ContainsAny(text, "-:/") && strings.Count(text, ".") < 3
 }
 
-// rawText is the record as text, empty if it is none.
+// rawText is the record as text, empty if it is none or too long to be searched.
 func rawText(e *model.Event) string {
-	if len(e.Raw) == 0 || bytes.IndexByte(e.Raw, 0) >= 0 {
+	if len(e.Raw) == 0 || len(e.Raw) > maxCompared || bytes.IndexByte(e.Raw, 0) >= 0 {
 		return ""
 	}
 	return strings.ToValidUTF8(string(e.Raw), "")

@@ -114,7 +114,7 @@ func Wrapping(format string) bool { return format == "elastic" || format == "fas
 // those of its samples: the channels of Windows and the logs of Zeek are too many
 // to show one of each.
 func FormatSources(format string) []model.LogSource {
-	product := ""
+	var product string
 	switch Alike(format) {
 	case "windows-json":
 		product = "windows"
