@@ -28,6 +28,7 @@ type candidate struct {
 	aliases []string
 	tactics []string
 	late    bool // holds a tactic from late in an attack
+	named   bool // a member names more than its place
 	// What follows is made with the second meta, since most candidates stay alone.
 	subjects map[model.EntityKey]bool
 	groups   map[groupID]int
@@ -144,6 +145,7 @@ func (c *candidate) open() {
 // count takes m into c.
 func (c *candidate) count(m *meta) {
 	c.metas = append(c.metas, m)
+	c.named = c.named || !m.plain
 	for _, t := range m.alerts[0].Tactics {
 		if !slices.Contains(c.tactics, t) && len(c.tactics) < maxTactics {
 			c.tactics = append(c.tactics, t)
@@ -274,11 +276,14 @@ func (c *candidate) once(m *meta, bits float64) float64 {
 }
 
 // breadth rewards many tactics, and doubts what has none. It does not punish few: a
-// theft of credentials that was caught early is one tactic.
+// theft of credentials that was caught early is one tactic. But where places are all
+// that is known, much of one tactic is as well a program that forgot its password.
 func (c *candidate) breadth() float64 {
 	switch n := len(c.tactics); {
 	case n == 0:
 		return .6
+	case n == 1 && !c.named:
+		return .8
 	case n > 3:
 		return 1.15
 	}
@@ -424,7 +429,7 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 	switch {
 	case a.raised != b.raised:
 		swap = b.raised
-	case l.via.class == wide && a.score != b.score:
+	case l.via.class <= wide && a.score != b.score:
 		swap = b.score > a.score // what is only near by stands beside the graver
 	}
 	if swap {
@@ -432,7 +437,7 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 	}
 	members := append([]*meta(nil), b.metas...)
 	// Much work of another hand, or mild work, that only happened near by.
-	beside := l.via.class == wide && (len(members) > backSmall || b.mild())
+	beside := l.via.class <= wide && (len(members) > backSmall || b.mild())
 	sort.SliceStable(members, func(i, j int) bool { return members[i].n < members[j].n })
 	b.into = a
 	if b.raised && e.live {

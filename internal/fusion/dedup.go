@@ -78,7 +78,7 @@ func (m *meta) takes(a *model.Alert, p *portrait) bool {
 }
 
 func newMeta(a *model.Alert, p portrait) *meta {
-	m := &meta{portrait: p, first: a.Time, last: a.Time, level: level(a), acts: p.acted()}
+	m := &meta{portrait: p, first: a.Time, last: a.Time, level: level(a), acts: p.acted(), plain: p.plain()}
 	m.absorb(a)
 	return m
 }
@@ -100,7 +100,7 @@ func (m *meta) absorb(a *model.Alert) {
 // fanSubject on they are one meta about that thing.
 func (d *dedup) fanOut(a *model.Alert, p *portrait) (*meta, bool) {
 	for _, v := range p.pivots {
-		if v.class == wide || v.key == p.subject {
+		if v.class <= wide || v.key == p.subject {
 			continue
 		}
 		k := fanKey{a.Rule.ID, v.key}

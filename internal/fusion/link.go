@@ -28,6 +28,8 @@ const (
 	linkMost  = 8.0 // for a campaign that nothing else speaks for
 	linkLeast = 5.0 // for one that is proven
 	linkWide  = 8.0 // when only the place is shared
+	linkNear  = 5.0 // when not even the place is, for an incident
+	linkBare  = 3.0 // when the place is all that either tells, for a campaign that is proven
 	mergeBits = 8.0 // for a second campaign that the same alert fits
 	backBits  = 4.0 // for what came before a campaign was raised
 	joinBits  = 6.0 // for a candidate as a whole
@@ -47,6 +49,9 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	if m.subject != o.subject {
 		share = .4
 	}
+	if v.class == near {
+		share = .4 / float64(max(e.rates.sites[v.key.Value], 1)) // which of its hosts is open
+	}
 	b := e.rates.of(m, c)
 	p, others := e.chance(v, m, c)
 	if personal(v) && m.subject == o.subject && m.subject.Type == model.Host {
@@ -65,12 +70,18 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 		return link{bits: math.Inf(-1)}
 	}
 	rule := b.rule
-	if v.class == wide {
+	bare := m.plain && o.plain // nothing but the place is known of either: it is not what is left
+	if v.class <= wide && !bare {
 		rule = b.crowd // where much goes on, being near says little
 	}
 	w := fidelity[m.level]
 	if len(m.alerts[0].Techniques) == 0 && len(m.alerts[0].Tactics) == 0 {
 		w /= 2
+	}
+	goesOn := clusterRate[m.level]
+	if bare { // sensors that say so little grade by what it would mean, not by how often it is meant
+		w = math.Sqrt(w)
+		goesOn = math.Sqrt(goesOn * clusterRate[2])
 	}
 	t := terms{
 		time:       math.Log2(rate * share),
@@ -83,7 +94,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	l.bits = t.time + t.entity + t.fidelity + t.stage + t.background
 	// Harmless work that starts also goes on, at the same place and hands: its
 	// rate stands beside the background's, and what is shared does not count.
-	busy := t.time + t.fidelity + t.stage - math.Log2(clusterRate[m.level]+rule*ruleKinds+habitRate*float64(b.fired))
+	busy := t.time + t.fidelity + t.stage - math.Log2(goesOn+rule*ruleKinds+habitRate*float64(b.fired))
 	l.gain = min(max(min(l.bits-linkLeast+1, busy), 0), gainMost)
 	t.cluster = min(l.gain-l.bits, 0)
 	l.terms = t
@@ -115,12 +126,17 @@ func stage(m *meta, c *candidate) float64 {
 }
 
 // threshold is what a link needs: less, the more speaks for the campaign already.
-func threshold(v class, candidates int, score float64) float64 {
-	th := max(linkLeast, linkMost+.5*math.Log2(float64(max(candidates, 1)))-.3*score)
-	if v == wide {
-		th = max(th, linkWide)
+func threshold(v class, bare bool, candidates int, score float64) float64 {
+	th := linkMost + .5*math.Log2(float64(max(candidates, 1))) - .3*score
+	switch {
+	case v == near:
+		return linkNear
+	case v == wide && bare:
+		return max(th, linkBare)
+	case v == wide:
+		return max(th, linkWide)
 	}
-	return th
+	return max(th, linkLeast)
 }
 
 // A ring holds the campaigns that last carried an entity, each with its last meta
@@ -191,10 +207,12 @@ func (r *ring) push(c *candidate, m *meta) {
 	r.list = append(r.list, c)
 }
 
+// An offer is a campaign that would take in a meta.
 type offer struct {
 	c    *candidate
 	o    *meta
 	link link
+	over float64 // bits beyond what the link needs: what speaks for the campaign itself counts too
 }
 
 // judge lets m join the campaign that explains it best, joins campaigns that it
@@ -210,19 +228,19 @@ func (e *Engine) judge(m *meta) {
 			continue // of another hand: on its own until it is clear whose it is
 		}
 		best := most + e.binds(v, m)
-		if best+quickest < linkLeast {
+		if best+quickest < linkBare {
 			continue
 		}
 		for _, c := range r.list {
 			c = c.top()
-			if c.gone || len(c.metas) == 0 {
+			if c.gone || len(c.metas) == 0 || v.class == near && !c.raised {
 				continue
 			}
 			o := c.lastWith(r)
 			if o == nil || o == m || m.first.Sub(o.last) > maxWindow {
 				continue
 			}
-			need := threshold(v.class, total, c.score)
+			need := threshold(v.class, m.plain && o.plain, total, c.score)
 			if best+quickest < need {
 				continue
 			}
@@ -231,7 +249,7 @@ func (e *Engine) judge(m *meta) {
 				if m.aside(l.via.class) {
 					continue
 				}
-				need = threshold(l.via.class, total, c.score)
+				need = threshold(l.via.class, m.plain && o.plain, total, c.score)
 			}
 			if l.bits < need {
 				continue
@@ -239,14 +257,14 @@ func (e *Engine) judge(m *meta) {
 			at := slices.IndexFunc(fit, func(x offer) bool { return x.c == c })
 			switch {
 			case at < 0:
-				fit = append(fit, offer{c, o, l})
-			case l.bits > fit[at].link.bits:
-				fit[at] = offer{c, o, l}
+				fit = append(fit, offer{c, o, l, l.bits - need})
+			case l.bits-need > fit[at].over:
+				fit[at] = offer{c, o, l, l.bits - need}
 			}
 		}
 	}
 	e.offers = fit
-	slices.SortFunc(fit, func(a, b offer) int { return cmp.Or(cmp.Compare(b.link.bits, a.link.bits), cmp.Compare(a.c.n, b.c.n)) })
+	slices.SortFunc(fit, func(a, b offer) int { return cmp.Or(cmp.Compare(b.over, a.over), cmp.Compare(a.c.n, b.c.n)) })
 	if m.same != nil { // what tells of one act is in one campaign, whatever else speaks for it
 		fit = e.withSame(m, fit)
 	}
@@ -266,19 +284,46 @@ func (e *Engine) judge(m *meta) {
 			need += 3
 		}
 		// That both are at one place, or one weak alert fits both, joins nothing.
-		if x.link.via.class == wide || x.link.bits < need || other == c {
+		if x.link.via.class <= wide || x.link.bits < need || other == c {
 			continue
 		}
 		c = e.merge(c, other, m, x.o, x.link)
 	}
 	m.remember(c)
+	if m.plain && c.top().raised {
+		e.lookBack(m)
+	}
+}
+
+// lookBack judges again the plain alerts that came shortly before m and found
+// nothing to belong to, now that m has.
+func (e *Engine) lookBack(m *meta) {
+	for i, r := range m.rings {
+		v := &m.pivots[i]
+		for j := len(r.all) - 1; j >= 0; j-- {
+			o := r.all[j]
+			if apart(o, m) > plainLag {
+				break
+			}
+			c, oc := m.cand.top(), o.cand.top()
+			if !o.plain || o.gone || oc == c || oc.raised || len(oc.metas) > backSmall {
+				continue
+			}
+			if l := e.consider(o, m, c, v); l.bits >= threshold(v.class, true, 1, c.score) {
+				e.merge(c, oc, m, o, l)
+			}
+		}
+	}
 }
 
 // around counts the campaigns that have something in common with m.
 func (e *Engine) around(m *meta) int {
 	e.turn++
 	n := 0
-	for _, r := range m.rings {
+	for i, r := range m.rings {
+		if m.pivots[i].class == near {
+			continue
+		}
 		for _, c := range r.list {
 			if c = c.top(); c.turn != e.turn && !c.gone && len(c.metas) > 0 {
 				c.turn = e.turn
@@ -296,13 +341,13 @@ var quickest = math.Log2(rho(0, 0) * .5)
 // nothing else were known to fire its rule at its place.
 func (e *Engine) atMost(m *meta) float64 {
 	b := e.rates.least(m)
-	return math.Log2(fidelity[m.level]) + stageMost - math.Log2(b*ruleKinds)
+	return math.Log2(max(fidelity[m.level], 1)) + stageMost - math.Log2(b*ruleKinds)
 }
 
 // binds bounds what sharing v says for a link of m.
 func (e *Engine) binds(v *pivot, m *meta) float64 {
 	switch v.class {
-	case wide:
+	case near, wide:
 		return 0
 	case narrow:
 		return math.Log2(64 + float64(e.mem.Kinds(v.key.Type)))
@@ -378,7 +423,7 @@ func (e *Engine) backfill(c *candidate) bool {
 	for _, h := range c.held() {
 		v := h.pivot
 		r := e.index[v.key]
-		if r == nil {
+		if r == nil || v.class == near {
 			continue
 		}
 		for _, o := range append([]*meta(nil), r.all...) {

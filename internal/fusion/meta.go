@@ -11,7 +11,8 @@ import (
 type class uint8
 
 const (
-	wide   class = iota // the place itself: sharing it says only that things are near
+	near   class = iota // the site that a place is in, for those of which nothing else is known
+	wide                // the place itself: sharing it says only that things are near
 	shared              // rare or not, the evidence tells
 	narrow              // a process tree, a session from elsewhere, a key
 )
@@ -107,7 +108,7 @@ func (e *Engine) describe(a *model.Alert) portrait {
 			}
 		case model.IP:
 			owner := e.mem.Owner(key.Value, a.Time)
-			if owner != "" && owner == host {
+			if owner != "" && owner == host || x.Role == model.Subject && host != "" {
 				continue // the place's own address
 			}
 			if owner != "" {
@@ -153,6 +154,7 @@ func (e *Engine) describe(a *model.Alert) portrait {
 			p.principal = p.subject
 		}
 	}
+	p.locate()
 	return *p
 }
 
@@ -213,6 +215,7 @@ type meta struct {
 	fan     bool
 	gone    bool
 	acts    bool   // its principal is an actor of its own
+	plain   bool   // it names its place and nothing else
 	fresh   bool   // the first of its occurrence to be counted in the rates
 	novel   bool   // the first of its rule at its place to be counted there
 	cells   *cells // where the rates count it
@@ -239,7 +242,7 @@ func (m *meta) rule() string { return m.alerts[0].Rule.ID }
 
 // aside says whether a link of that class leaves m beside a campaign and not in
 // it: mild work of a hand of its own that shares only the place.
-func (m *meta) aside(c class) bool { return c == wide && m.level < 3 && m.acts }
+func (m *meta) aside(c class) bool { return c <= wide && m.level < 3 && m.acts }
 
 func (m *meta) unlink() {
 	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep, m.beside = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0, false

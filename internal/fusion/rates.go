@@ -78,6 +78,8 @@ type place struct {
 	people        int // distinct users and sessions
 	visits        int // distinct entities that were shared there
 	acts          int // and how often one was
+	begin         time.Time
+	news          [5]*fading // kinds of plain alerts that were new there, by level
 }
 
 // A carrier counts who carries an entity.
@@ -143,22 +145,24 @@ type rates struct {
 	rules    map[ruleAt]cell
 	own      map[doing]cell // what single principals contributed to a rule
 	places   map[model.EntityKey]*place
-	machines int // places that are hosts
+	machines int            // places that are hosts
+	sites    map[string]int // and how many of them are in each domain
 	hands    map[who]*hand
 	carriers map[model.EntityKey]*carrier
-	visits   int     // entities by distinct place, of those that are shared
-	active   int     // principals that were counted
-	all      [5]int  // kinds by level everywhere
-	many     [5]int  // occurrences by level everywhere
-	hours    float64 // watched everywhere
-	cold     float64 // how much the priors are raised while a place is new to the engine
+	visits   int              // entities by distinct place, of those that are shared
+	active   int              // principals that were counted
+	all      [5]int           // kinds by level everywhere
+	many     [5]int           // occurrences by level everywhere
+	hours    float64          // watched everywhere
+	fired    map[cell]*fading // occurrences of the rules of plain alerts
+	cold     float64          // how much the priors are raised while a place is new to the engine
 	seen     map[occurrence]bool
 	carried  map[carriage]bool
 }
 
 func newRates(priors map[string]float64) *rates {
 	return &rates{priors: priors, rules: map[ruleAt]cell{}, own: map[doing]cell{}, places: map[model.EntityKey]*place{}, hands: map[who]*hand{},
-		carriers: map[model.EntityKey]*carrier{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
+		carriers: map[model.EntityKey]*carrier{}, fired: map[cell]*fading{}, sites: map[string]int{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
 }
 
 // anew forgets all counts.
@@ -189,6 +193,7 @@ func (r *rates) cellsOf(m *meta) *cells {
 		r.places[m.subject] = p
 		if m.subject.Type == model.Host {
 			r.machines++
+			r.sites[siteOf(m.subject.Value)]++
 		}
 	}
 	w := who{m.subject, m.principal}
@@ -242,7 +247,11 @@ func (r *rates) measure(metas []*meta, skip func(*meta) bool) {
 }
 
 func (r *rates) watch(m *meta) {
-	x := &r.cellsOf(m).place.watch
+	p := r.cellsOf(m).place
+	if p.begin.IsZero() || m.first.Before(p.begin) {
+		p.begin = m.first
+	}
+	x := &p.watch
 	h := x.hours
 	x.at(m.first)
 	x.at(m.last)
@@ -267,6 +276,9 @@ func (r *rates) add(m *meta) {
 			if c != nil {
 				*c++
 			}
+		}
+		if m.plain {
+			r.addPlain(m, x)
 		}
 		r.many[m.level]++
 		if m.novel {
@@ -330,6 +342,9 @@ type background struct {
 
 // of returns the background of m at its place, leaving out m and what c holds.
 func (r *rates) of(m *meta, c *candidate) background {
+	if m.plain {
+		return r.plainOf(m)
+	}
 	x := r.cellsOf(m)
 	nr, nl, nk := *x.rule, *x.level, *x.kinds
 	if m.acts { // what the same process or key does beside is no background of this
@@ -352,6 +367,9 @@ func (r *rates) of(m *meta, c *candidate) background {
 
 // least bounds from below what of returns for m, in any campaign.
 func (r *rates) least(m *meta) float64 {
+	if m.plain {
+		return r.plainOf(m).rule
+	}
 	return r.given(m, 0, 0, 0).rule
 }
 
@@ -400,7 +418,7 @@ func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int)
 	}
 	n = max(n, 0)
 	switch v.class {
-	case wide:
+	case near, wide:
 		return 1, n
 	case narrow:
 		return float64(1+n) / (64 + float64(e.mem.Kinds(v.key.Type)) + float64(n)), n

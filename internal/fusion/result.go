@@ -124,7 +124,11 @@ func (m *meta) toLink() model.Link {
 	if who := m.toldBy(m.cand.top()); who != "" {
 		detail += fmt.Sprintf("; it tells of the same act as %s of %s, and counts for what it adds", who, m.told())
 	}
-	return model.Link{From: from.ID, To: to.ID, Reason: m.via.reason, Entity: m.via.key, Shared: m.via.key.String(), Bits: round2(m.bits),
+	shared := m.via.key
+	if m.via.class == near { // the site has no name of its own: what is shared is the time at that host
+		shared = m.parent.subject
+	}
+	return model.Link{From: from.ID, To: to.ID, Reason: m.via.reason, Entity: shared, Shared: shared.String(), Bits: round2(m.bits),
 		Terms: map[string]float64{"time": round2(m.terms.time), "entity": round2(m.terms.entity), "fidelity": round2(m.terms.fidelity),
 			"stage": round2(m.terms.stage), "background": round2(m.terms.background), "cluster": round2(m.terms.cluster)},
 		Detail: detail}
@@ -157,6 +161,9 @@ func (m *meta) detail(dt time.Duration) string {
 	when := "at the same time"
 	if dt >= time.Second {
 		when = short(dt) + " apart"
+	}
+	if m.via.class == near {
+		return fmt.Sprintf("linked because it happened %s on %s, of the same site as %s, where nothing of this kind fires otherwise", when, m.subject.Value, m.parent.subject.Value)
 	}
 	if m.via.class == wide {
 		return fmt.Sprintf("linked because both happened on %s, %s, and nothing of this kind fires there otherwise", what, when)

@@ -76,7 +76,7 @@ func (t *tellers) hear(e *Engine, m *meta) {
 }
 
 // tells says whether an act can be known again by a pivot.
-func (p *pivot) tells() bool { return p.class != wide && !p.behind }
+func (p *pivot) tells() bool { return p.class > wide && !p.behind }
 
 // before returns the first alert that told of the act of m, nil if nobody did.
 func (t *tellers) before(e *Engine, m *meta, foreign bool) *meta {
@@ -316,9 +316,9 @@ func (e *Engine) withSame(m *meta, fit []offer) []offer {
 		return fit
 	}
 	l := e.consider(m, m.same, c, v)
-	if l.via.class == wide || math.IsInf(l.bits, 0) {
+	if l.via.class <= wide || math.IsInf(l.bits, 0) {
 		return fit // both name it, but so does everyone
 	}
-	first := offer{c, m.same, l}
+	first := offer{c: c, o: m.same, link: l}
 	return append([]offer{first}, slices.DeleteFunc(fit, func(x offer) bool { return x.c == c })...)
 }
