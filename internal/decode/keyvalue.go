@@ -50,6 +50,35 @@ func eachKeyValue(s string, fn func(key, value string) bool) (pairs, words int) 
 	return pairs, words
 }
 
+// eachCommaPair is eachKeyValue for pairs that commas part, so that a value without
+// quotes may hold spaces.
+func eachCommaPair(s string, fn func(key, value string) bool) (pairs, words int) {
+	for s != "" && pairs <= MaxFields {
+		var key, value string
+		end := strings.IndexAny(s, "=,")
+		if end < 0 {
+			return pairs, words + 1
+		}
+		if s[end] == ',' || !isKey(s[:end]) {
+			words++
+			_, s, _ = strings.Cut(s[end:], ",")
+			continue
+		}
+		key, s = s[:end], s[end+1:]
+		if strings.HasPrefix(s, `"`) {
+			value, s = keyValueQuoted(s)
+			_, s, _ = strings.Cut(s, ",")
+		} else {
+			value, s, _ = strings.Cut(s, ",")
+		}
+		pairs++
+		if !fn(key, value) {
+			break
+		}
+	}
+	return pairs, words
+}
+
 // keyValueQuoted cuts a string in double quotes off s.
 func keyValueQuoted(s string) (value, rest string) {
 	escaped := false
@@ -76,15 +105,19 @@ func keyValueQuoted(s string) (value, rest string) {
 //	date=2006-01-02 time=15:04:05 devname="fw" logid="0000000013" type="traffic" subtype="forward" srcip=1.2.3.4 ...
 func (l *textLine) fortigate() bool {
 	at := strings.Index(l.s[:min(len(l.s), 256)], "date=")
-	if at < 0 || at > 0 && l.s[at-1] != ' ' {
+	if at < 0 || at > 0 && l.s[at-1] != ' ' && l.s[at-1] != '>' {
 		return false
 	}
 	s := l.s[at:]
-	if len(s) < 40 || !strings.Contains(s, " time=") || !strings.Contains(s, " type=") || !strings.Contains(s, " logid=") && !strings.Contains(s, " devname=") {
+	each, sep := eachKeyValue, " "
+	if len(s) > 20 && strings.HasPrefix(s[15:], ",time=") { // FortiOS' format csv
+		each, sep = eachCommaPair, ","
+	}
+	if len(s) < 40 || !strings.Contains(s, sep+"time=") || !strings.Contains(s, sep+"type=") || !strings.Contains(s, sep+"logid=") && !strings.Contains(s, sep+"devname=") {
 		return false
 	}
 	var f struct{ date, clock, zone, epoch, typ, subtype, action, dev, user, src, dst, status, reason, logid, tunnel string }
-	eachKeyValue(s, func(key, value string) bool {
+	each(s, func(key, value string) bool {
 		switch key {
 		case "date":
 			f.date = value

@@ -55,3 +55,13 @@ func TestFoldedXML(t *testing.T) {
 		t.Errorf("%d events, errors %+v", len(b.Events), b.Errors)
 	}
 }
+
+// FortiOS' format csv: the same pairs, parted by commas.
+func TestFortiGateCSV(t *testing.T) {
+	textLines(t, [][2]string{
+		{`date=2024-03-04,time=10:00:01,devname="FGT-1",devid="FG1",logid="0000000013",type="traffic",subtype="forward",level="notice",srcip=10.0.0.8,srcport=5555,dstip=203.0.113.9,dstport=443,proto=6,action="accept",msg=it is over, or so`,
+			`10:00:01 fortigate fortigate/firewall connect 0000000013 traffic host/sensor=fgt-1 ip/src=10.0.0.8 ip/dst=203.0.113.9 host=fgt-1`},
+		{`<189>date=2024-03-04,time=10:00:01,devname=FGT-1,logid=0000000013,type=traffic,subtype=forward,srcip=10.0.0.8,srcport=5555,dstip=203.0.113.9,dstport=443,proto=6,action=deny`,
+			`10:00:01 fortigate fortigate/firewall none 0000000013 traffic host/sensor=fgt-1 ip/src=10.0.0.8 ip/dst=203.0.113.9 host=fgt-1`},
+	})
+}
