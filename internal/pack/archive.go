@@ -70,6 +70,9 @@ func (c *collector) zip(r io.ReaderAt, size int64) error {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // member tells which
 		return fmt.Errorf("%w: it is damaged or incomplete, fetch it again", err)
 	}
+	if len(z.File) > MaxFiles { // told before the work of reading them
+		return fmt.Errorf("more than %d files", MaxFiles)
+	}
 	dir.open = true
 	for n, f := range z.File {
 		take, err := c.member(n, strings.TrimSuffix(f.Name, "/"), f.Mode())

@@ -165,20 +165,21 @@ func archiveName(name string) bool {
 	return slices.ContainsFunc([]string{".zip", ".tar.gz", ".tgz"}, func(s string) bool { return strings.HasSuffix(name, s) })
 }
 
-// readFile reads a regular file of at most limit bytes.
+// readFile reads a regular file of at most limit bytes. It asks what the file is
+// before it opens it: the opening of a pipe would wait for a writer.
 func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
+	info, err := fs.Stat(fsys, name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
 	src, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(src)) > limit {
 		err = fmt.Errorf("larger than %d bytes", limit)
@@ -257,6 +258,7 @@ type collector struct {
 	hashes         map[string]string          // by path, of what was taken in
 	folded         map[string]string          // paths without case, which some systems ignore
 	bytes          int64
+	buffer         []byte // to copy by
 }
 
 // maxProblems bounds what is told of one pack.
@@ -294,7 +296,10 @@ func (c *collector) add(member string, r io.Reader) error {
 	if isYAML(member) || member == SumsFile {
 		w = io.MultiWriter(h, &keep)
 	}
-	n, err := io.Copy(w, io.LimitReader(r, min(limit, MaxUnpacked-c.bytes)+1))
+	if c.buffer == nil {
+		c.buffer = make([]byte, 32<<10)
+	}
+	n, err := io.CopyBuffer(w, io.LimitReader(r, min(limit, MaxUnpacked-c.bytes)+1), c.buffer)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.name(member), err)
 	}

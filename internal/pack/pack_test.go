@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -172,6 +173,27 @@ func TestFolderWithoutHashes(t *testing.T) {
 		}
 	}
 }
+
+// What is no file is not opened: a pipe would wait for ever.
+func TestPipe(t *testing.T) {
+	dir := folder(t, map[string]string{"a.yml": rule(1, "linux")})
+	if err := makePipe(filepath.Join(dir, "b.yml")); err != nil {
+		t.Skip("no pipes here:", err)
+	}
+	if _, err := Open(filepath.Join(dir, "b.yml")); err == nil || !strings.Contains(err.Error(), "neither a folder nor a file") {
+		t.Errorf("the pipe alone: %v", err)
+	}
+	p, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, problems := load(t, []*Pack{p}, Options{})
+	if inUse(set) != "Rule 1" || len(problems) != 1 || problems[0].Reason != "not a regular file" {
+		t.Errorf("%s, %v", inUse(set), problems)
+	}
+}
+
+func makePipe(path string) error { return exec.Command("mkfifo", path).Run() }
 
 func TestManifestErrors(t *testing.T) {
 	for _, c := range [][2]string{
