@@ -2,12 +2,13 @@
 # make test      every test, with the race detector
 # make           build the binary
 # make docs      the pages made from the rules, after one of them changed
+# make scoreboard  how well every labelled set is told, measured again
 GO            ?= go
 GOLANGCI      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS       := -s -w -X main.version=$(VERSION)
 
-.PHONY: build test lint fuzz-seeds fuzz demo bench bench-sigma generate docs clean
+.PHONY: build test lint fuzz-seeds fuzz demo bench bench-sigma generate docs scoreboard clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/catena ./cmd/catena
@@ -55,6 +56,10 @@ bench-sigma:
 	$(SIGMACHECK) $(addprefix $(CATENA_DATA)/,evtx_attack_samples evtx_to_mitre evtx_other sigma_regression)
 	$(GO) test ./sigma -run TestCorrelatorStorm -v
 	$(GO) test ./sigma -run '^$$' -bench 'Load|Correlator' -benchmem
+
+# docs/scoreboard.md and .json, from the data folder; ten minutes.
+scoreboard:
+	CATENA_SCOREBOARD=write CATENA_DATA=$(abspath $(CATENA_DATA)) $(GO) test ./internal/app -run '^TestScoreboard$$' -count 1 -timeout 60m
 
 # The tables of facts in internal/knowledge, from the data folder.
 generate:
