@@ -112,21 +112,24 @@ func (c *candidate) shareOf(x cell) int {
 	return n
 }
 
+// countsAt says whether c may have a share in what is counted at a place.
+func (c *candidate) countsAt(p *place) bool {
+	return len(c.metas) != 1 || c.metas[0].cells == nil || c.metas[0].cells.place == p
+}
+
 // principals returns how many hands c holds, places how many subjects.
 func (c *candidate) principals() int { return max(c.hands, min(len(c.metas), 1)) }
 func (c *candidate) places() int     { return max(len(c.subjects), min(len(c.metas), 1)) }
 
-// lastWith returns the last meta of c that carries the entity of r.
+// lastWith returns the last meta of c that carries the entity of r, in which c is.
 func (c *candidate) lastWith(r *ring) *meta {
 	if c.lastOf != nil {
 		return c.lastOf[r]
 	}
-	for _, m := range c.metas { // one at most
-		if slices.Contains(m.rings, r) {
-			return m
-		}
+	if len(c.metas) == 0 {
+		return nil
 	}
-	return nil
+	return c.metas[0] // alone, so it is what brought c there
 }
 
 // open makes the tables of c, if it has none.

@@ -184,6 +184,9 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 	}
 	e.rates.measure(e.metas, nil)
 	e.fold()
+	if !slices.ContainsFunc(e.metas, quarantined) {
+		return e.Incidents() // a second look would see the same
+	}
 	e.rates.measure(e.metas, quarantined)
 	e.restart()
 	e.fold()

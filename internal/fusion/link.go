@@ -38,13 +38,18 @@ const (
 	backReach = 48 * time.Hour
 )
 
-// consider weighs the link of m to member o of c through v.
-func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
+// since is the time between m and a member o of a campaign, whichever came first.
+func since(m, o *meta) time.Duration {
 	dt := m.first.Sub(o.last)
 	if dt < 0 {
 		dt = max(o.first.Sub(m.last), 0)
 	}
-	rate := rho(dt, c.places())
+	return dt
+}
+
+// consider weighs the link of m to member o of c through v.
+func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
+	rate := rho(since(m, o), c.places())
 	share := .5
 	if m.subject != o.subject {
 		share = .4
@@ -236,12 +241,15 @@ func (e *Engine) judge(m *meta) {
 			if c.gone || len(c.metas) == 0 || v.class == near && !c.raised {
 				continue
 			}
+			if best+quickest < threshold(v.class, m.plain, total, c.score) {
+				continue
+			}
 			o := c.lastWith(r)
 			if o == nil || o == m || m.first.Sub(o.last) > maxWindow {
 				continue
 			}
 			need := threshold(v.class, m.plain && o.plain, total, c.score)
-			if best+quickest < need {
+			if best+math.Log2(rho(since(m, o), c.places())*.5) < need {
 				continue
 			}
 			l := e.consider(m, o, c, v)

@@ -2,6 +2,7 @@ package fusion
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,6 +79,31 @@ func TestPlainAlertsOfTwoEstates(t *testing.T) {
 		for _, l := range r.Links {
 			if l.Reason == model.CoOccurrence && l.Entity.Type == site {
 				t.Errorf("a link names a site: %+v", l)
+			}
+		}
+	}
+}
+
+// Fed as they come, without the rest of the evidence, they are told apart as well.
+func TestPlainAlertsAsTheyCome(t *testing.T) {
+	w := newWorld()
+	attacks := map[string][]*model.Alert{}
+	for i, d := range []string{"a.example", "b.example"} {
+		w.sensors(d, 6, 4)
+		attacks[d] = w.scan(d, 3*86400+40000+float64(i)*3)
+	}
+	slices.SortStableFunc(w.alerts, func(a, b *model.Alert) int { return a.Time.Compare(b.Time) })
+	e := live(w, w.alerts)
+	rs := raisedOf(e.Incidents())
+	if len(rs) != 2 {
+		dump(t, e, e.Incidents())
+		t.Fatalf("%d incidents", len(rs))
+	}
+	for _, r := range rs {
+		all := ids(r, Core, Context)
+		for d, attack := range attacks {
+			if n := len(slices.DeleteFunc(slices.Clone(attack), func(a *model.Alert) bool { return !all[a.ID] })); n != 0 && n != len(attack) {
+				t.Errorf("%s: an incident holds %d of %d", d, n, len(attack))
 			}
 		}
 	}

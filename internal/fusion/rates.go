@@ -357,7 +357,7 @@ func (r *rates) of(m *meta, c *candidate) background {
 			nk--
 		}
 	}
-	if c != nil {
+	if c != nil && c.countsAt(x.place) {
 		nr -= c.shareOf(x.rule) - min(c.shareOf(x.ownRule), maxOwn)
 		nl -= c.shareOf(x.level) - min(c.shareOf(x.ownLevel), maxOwn)
 		nk -= c.shareOf(x.kinds) - min(c.shareOf(x.ownKinds), maxOwn)
