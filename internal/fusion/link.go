@@ -132,16 +132,23 @@ func stage(m *meta, c *candidate) float64 {
 
 // threshold is what a link needs: less, the more speaks for the campaign already.
 func threshold(v class, bare bool, candidates int, score float64) float64 {
-	th := linkMost + .5*math.Log2(float64(max(candidates, 1))) - .3*score
+	if v == near {
+		return linkNear
+	}
+	return max(linkMost+.5*math.Log2(float64(max(candidates, 1)))-.3*score, floor(v, bare))
+}
+
+// floor is the least that a link ever needs.
+func floor(v class, bare bool) float64 {
 	switch {
 	case v == near:
 		return linkNear
 	case v == wide && bare:
-		return max(th, linkBare)
+		return linkBare
 	case v == wide:
-		return max(th, linkWide)
+		return linkWide
 	}
-	return max(th, linkLeast)
+	return linkLeast
 }
 
 // A ring holds the campaigns that last carried an entity, each with its last meta
@@ -233,8 +240,12 @@ func (e *Engine) judge(m *meta) {
 			continue // of another hand: on its own until it is clear whose it is
 		}
 		best := most + e.binds(v, m)
-		if best+quickest < linkBare {
+		if best+quickest < floor(v.class, m.plain) {
 			continue
+		}
+		away := best // to a member on another host
+		if v.class == shared && m.subject.Type == model.Host {
+			away = min(best, most-math.Log2(e.newThere(m, 0)))
 		}
 		for _, c := range r.list {
 			c = c.top()
@@ -249,7 +260,11 @@ func (e *Engine) judge(m *meta) {
 				continue
 			}
 			need := threshold(v.class, m.plain && o.plain, total, c.score)
-			if best+math.Log2(rho(since(m, o), c.places())*.5) < need {
+			most := best
+			if away < best && o.subject.Type == model.Host && o.subject != m.subject {
+				most = away
+			}
+			if most+quickest < need || most+math.Log2(rho(since(m, o), c.places())*.5) < need {
 				continue
 			}
 			l := e.consider(m, o, c, v)

@@ -437,12 +437,17 @@ func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int)
 // campaign that was on another may turn up with it on any alike. Where many come
 // and go, and what goes everywhere, says little by it.
 func (e *Engine) elsewhere(v *pivot, m *meta, c *candidate) float64 {
-	r := e.rates
-	x := r.cellsOf(m)
 	been := 0
 	if i := m.at(v.key); i >= 0 {
-		been = max(x.carriers[i].places-c.places()-1, 0)
+		been = max(e.rates.cellsOf(m).carriers[i].places-c.places()-1, 0)
 	}
+	return e.newThere(m, been)
+}
+
+// newThere is elsewhere for what was on so many other hosts.
+func (e *Engine) newThere(m *meta, been int) float64 {
+	r := e.rates
+	x := r.cellsOf(m)
 	newcomer := float64(1+x.place.visits) / float64(2+x.place.acts)
 	who := (float64(been) + .5) / float64(8+r.visits)
 	return min(newcomer*who*float64(r.machines), 1)
