@@ -101,7 +101,7 @@ func collect(c Case, mem Memory) []*deed {
 			continue
 		}
 		r, ok := read(o)
-		if !ok || !from.own(o) {
+		if !ok || !from.own(o) || h.ordinary(o) {
 			continue
 		}
 		d := fromObservation(o, r, h, mem)
@@ -232,7 +232,12 @@ type hop struct {
 // what identifies an attacker's own things (processes, sessions, keys, files),
 // never from hosts and users, which others use too.
 func walk(c Case, mem Memory) []hop {
+	type since struct {
+		key model.EntityKey
+		at  time.Time
+	}
 	var own []model.EntityKey
+	var sessions []since
 	seen := map[model.EntityKey]bool{}
 	var hops []hop
 	told := map[string]bool{}
@@ -252,15 +257,48 @@ func walk(c Case, mem Memory) []hop {
 			}
 			k := mem.Resolve(e, a.Host, a.Time)
 			keys = append(keys, k)
-			if !seen[k] && e.Role != model.Parent && e.Role != model.Target {
-				seen[k] = true
+			if seen[k] || e.Role == model.Parent || e.Role == model.Target {
+				continue
+			}
+			seen[k] = true
+			if e.Type == model.Session { // its owner may have had it long before
+				sessions = append(sessions, since{k, a.Time})
+			} else {
 				own = append(own, k)
 			}
 		}
 		take(mem.Back(keys, a.Time, graph.Limits{Hops: maxBack}), true)
 	}
+	before := len(hops)
 	take(mem.Forward(own, c.Core[0].Time, graph.Limits{Hops: maxForward}), false)
+	for _, s := range sessions[:min(len(sessions), maxSessions)] {
+		if room := maxForward - len(hops) + before; room > 0 {
+			take(mem.Forward([]model.EntityKey{s.key}, s.at, graph.Limits{Hops: room, Since: s.at}), false)
+		}
+	}
 	return hops
+}
+
+// maxSessions bounds the sessions that a walk forward follows, each from when an
+// alert first named it.
+const maxSessions = 64
+
+// browsing are the programs that speak with the whole internet all day: what one
+// does in a session that an attacker used as well is its owner's.
+var browsing = []string{"chrome", "msedge", "msedgewebview2", "firefox", "brave", "opera", "iexplore", "outlook", "olk", "thunderbird", "teams", "ms-teams", "onedrive"}
+
+// ordinary says whether an act that the walk forward found is one that the owner
+// of the session does all day.
+func (h hop) ordinary(o *model.Observation) bool {
+	if h.back || o.Act != model.ActConnect && o.Act != model.ActProcessStart && o.Act != model.ActFileWrite {
+		return false
+	}
+	for _, r := range []model.Role{model.Subject, model.Actor} {
+		if p, ok := o.Find(model.Process, r); ok {
+			return slices.Contains(browsing, program(p.Name))
+		}
+	}
+	return false
 }
 
 func walkable(e model.Entity) bool {

@@ -125,13 +125,15 @@ func systemAccount(user string) bool {
 }
 
 // top is where most of a thread's evidence goes back to; a process before other
-// things, since it says most about how the attack began.
+// things, since it says most about how the attack began, if it carries a good share
+// of the thread: one shell of the account's owner is not where its thief came from.
 func (t *thread) top() model.EntityKey {
 	var best model.EntityKey
+	ahead := func(k model.EntityKey) bool { return k.Type == model.Process && t.tops[k] >= rootShare*t.gain }
 	for k, g := range t.tops {
 		b := t.tops[best]
-		isProc, bestProc := k.Type == model.Process, best.Type == model.Process
-		if best.Value == "" || isProc && !bestProc || isProc == bestProc && (g > b || g == b && k.Less(best)) {
+		is, was := ahead(k), ahead(best)
+		if best.Value == "" || is && !was || is == was && (g > b || g == b && k.Less(best)) {
 			best = k
 		}
 	}
@@ -183,6 +185,10 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	o := origin{deed: best.way()}
 	for _, d := range ds { // the act that started the thing itself, if anything tells of it
 		if d.act == model.ActProcessStart && d.procKey == top && top.Type == model.Process {
+			if d.host != o.deed.host && d.time.After(o.deed.time.Add(together)) { // what began later elsewhere is not where it came from
+				top = furthest(o.deed, mem)
+				break
+			}
 			o.deed, o.seen = d, true
 			break
 		}
