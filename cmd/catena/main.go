@@ -90,7 +90,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().BoolP("quiet", "q", false, "no progress on standard error")
-	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), decodeCommand(), sourcesCommand(), benchCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), diffCommand(), decodeCommand(), sourcesCommand(), benchCommand(), schemaCommand(), versionCommand())
 	wrapArgs(root)
 	return root
 }

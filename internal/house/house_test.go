@@ -19,7 +19,7 @@ const module = "github.com/catena-sec/catena"
 var layers = [][]string{
 	{"internal/model", "rules", "mappings", "internal/house"},
 	{"internal/knowledge", "sigma", "internal/decode", "internal/graph"},
-	{"internal/source", "internal/pack", "internal/clock", "internal/detect", "internal/fusion", "internal/story", "internal/report", "internal/simulate", "internal/eval"},
+	{"internal/source", "internal/pack", "internal/clock", "internal/detect", "internal/fusion", "internal/story", "internal/report", "internal/simulate", "internal/eval", "internal/compare"},
 	{"internal/app"},
 	{"cmd/catena"},
 }
