@@ -38,6 +38,9 @@ type Options struct {
 	// MaxMetas bounds how many deduplicated alerts Add keeps (1,000,000); the
 	// oldest outside of raised incidents are forgotten first.
 	MaxMetas int
+	// Ledger is the memory of what came long before; Run asks it and tells it of the
+	// alerts. nil means that there is none.
+	Ledger Ledger
 }
 
 // Tier says how firmly a member belongs.
@@ -73,7 +76,8 @@ type Result struct {
 	Raised     bool
 	First      time.Time
 	Last       time.Time
-	Aliases    []string // ids of incidents that were merged into it
+	Aliases    []string  // ids of incidents that were merged into it
+	Earlier    []Earlier // what a ledger remembers of its entities, the most telling first
 }
 
 // A Change is what one alert did to an incident.
@@ -185,12 +189,12 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 	e.rates.measure(e.metas, nil)
 	e.fold()
 	if !slices.ContainsFunc(e.metas, quarantined) {
-		return e.Incidents() // a second look would see the same
+		return e.withEarlier(e.Incidents()) // a second look would see the same
 	}
 	e.rates.measure(e.metas, quarantined)
 	e.restart()
 	e.fold()
-	return e.Incidents()
+	return e.withEarlier(e.Incidents())
 }
 
 // quarantined says whether a meta stays out of the rates: it belongs to an

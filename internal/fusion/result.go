@@ -1,8 +1,10 @@
 package fusion
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -20,18 +22,23 @@ func (e *Engine) Incidents() []*Result {
 		}
 		out = append(out, e.result(c))
 	}
-	sort.Slice(out, func(i, j int) bool {
-		a, b := out[i], out[j]
-		switch {
-		case a.Raised != b.Raised:
-			return a.Raised
-		case a.Bits != b.Bits:
-			return a.Bits > b.Bits
-		}
-		return a.ID < b.ID
-	})
+	slices.SortFunc(out, worse)
 	return out
 }
+
+// worse orders results: raised ones first, then by bits.
+func worse(a, b *Result) int {
+	if a.Raised != b.Raised {
+		if a.Raised {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(b.Bits, a.Bits), cmp.Compare(a.ID, b.ID))
+}
+
+// score maps bits to 0..100, 50 where an incident is raised.
+func score(bits, theta float64) int { return int(math.Round(100 / (1 + math.Exp2(-(bits-theta)/6)))) }
 
 func (e *Engine) result(c *candidate) *Result {
 	theta := e.opt.Threshold
@@ -40,7 +47,7 @@ func (e *Engine) result(c *candidate) *Result {
 		bits = max(bits, theta)
 	}
 	r := &Result{ID: c.id(), Seed: c.seed.alerts[0].ID, Bits: round2(bits), Raised: c.raised, First: c.first, Last: c.last,
-		Score: int(math.Round(100 / (1 + math.Exp2(-(bits-theta)/6)))), Aliases: append([]string(nil), c.aliases...)}
+		Score: score(bits, theta), Aliases: append([]string(nil), c.aliases...)}
 	sort.Strings(r.Aliases)
 	metas := append([]*meta(nil), c.metas...)
 	sort.Slice(metas, func(i, j int) bool { return metas[i].n < metas[j].n })
