@@ -18,7 +18,7 @@ const module = "github.com/catena-sec/catena"
 // layers; those of one layer meet in model and in app.
 var layers = [][]string{
 	{"internal/model", "rules", "mappings", "internal/house"},
-	{"internal/knowledge", "sigma", "internal/decode", "internal/graph", "internal/ledger"},
+	{"internal/knowledge", "sigma", "internal/decode", "internal/graph", "internal/ledger", "internal/casebook"},
 	{"internal/source", "internal/pack", "internal/clock", "internal/detect", "internal/fusion", "internal/story", "internal/report", "internal/simulate", "internal/eval", "internal/compare"},
 	{"internal/app"},
 	{"cmd/catena"},

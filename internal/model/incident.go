@@ -100,6 +100,53 @@ type Impact struct {
 	Touched     []string `json:"touched"`
 	Exposed     []string `json:"exposed"`
 	Data        []string `json:"data,omitempty"` // objects, mailboxes and files read or taken
+	// Taken says how much of it, where records tell, most first.
+	Taken []Taken `json:"taken,omitempty"`
+	// Unseen are hosts that the attack touched and none of whose own records are in
+	// the evidence; Unreached are those whose records are and that show no sign of it.
+	Unseen    []string `json:"unseen,omitempty"`
+	Unreached []string `json:"unreached,omitempty"`
+	// Assets says of each asset that the user named how it stands, the worst first.
+	Assets []AssetState `json:"assets,omitempty"`
+}
+
+// Taken is what one identity of the attack took from one store, mailbox or group of
+// objects, or sent to one address.
+type Taken struct {
+	What    string    `json:"what"`    // "type:value"
+	How     string    `json:"how"`     // "read" or "sent"
+	By      string    `json:"by"`      // "type:value"
+	Objects int       `json:"objects"` // different ones, where records name them; else 0
+	Acts    int       `json:"acts"`    // reads, or connections
+	Bytes   int64     `json:"bytes"`   // of those acts that say; 0 if none does
+	Told    int       `json:"told"`    // how many say
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
+	Cites   []string  `json:"cites"`
+}
+
+// Assurance is how a critical asset stands towards an attack.
+type Assurance string
+
+// The assurances, worst first.
+const (
+	AssetTouched      Assurance = "touched"       // the attack acted on it or as it
+	AssetReachable    Assurance = "reachable"     // what the attacker holds leads there, by ways that were used before
+	AssetNoTelemetry  Assurance = "no_telemetry"  // nothing that would show it is in the evidence: cannot say
+	AssetNotReachable Assurance = "not_reachable" // it is watched, shows nothing, and no way was seen; as far as seen
+)
+
+// AssetState is an asset that the user named, and how it stands towards an attack.
+type AssetState struct {
+	Name        string    `json:"name"`
+	Kind        string    `json:"kind"` // the word the user gave: host, account, bucket...
+	Values      []string  `json:"values"`
+	Why         string    `json:"why,omitempty"`
+	Owner       string    `json:"owner,omitempty"`
+	Criticality string    `json:"criticality,omitempty"`
+	State       Assurance `json:"state"`
+	Ground      string    `json:"ground"` // what the state rests on, in a sentence or a few
+	Cites       []string  `json:"cites"`  // ids of alerts and events
 }
 
 // NextStep is what an attacker may do next.
@@ -108,6 +155,23 @@ type NextStep struct {
 	Tactic      string  `json:"tactic"`
 	Probability float64 `json:"probability"`
 	Why         string  `json:"why"`
+	// Feasible says where in this estate it could be done, Visible by what it would be
+	// seen, or that nothing here would show it. Both are empty when nobody asked.
+	Feasible string `json:"feasible,omitempty"`
+	Visible  string `json:"visible,omitempty"`
+}
+
+// A Lookalike is a group or campaign of ATT&CK whose techniques the incident shows.
+// That many tools are everybody's makes a likeness weak: it names nobody.
+type Lookalike struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	Shared   []string `json:"shared"`   // techniques, ascending
+	Of       int      `json:"of"`       // techniques of the group that evidence could show
+	Likeness float64  `json:"likeness"` // 0..1, cosine of the two sets
+	// Warning stands when so many and such rare techniques are shared that chance does
+	// not explain it.
+	Warning string `json:"warning,omitempty"`
 }
 
 // A Sentence of the story, with the ids of the alerts and events that show it.
@@ -136,9 +200,17 @@ type Incident struct {
 	Impact     Impact       `json:"impact"`
 	Links      []Link       `json:"links"`
 	Next       []NextStep   `json:"next"`
+	Lookalikes []Lookalike  `json:"lookalikes,omitempty"`
 	Summary    []Sentence   `json:"summary"`
 	Alerts     []string     `json:"alerts"`
 	Context    []string     `json:"context"`
+
+	// What analysts decided about it; empty without decisions. See Decision.
+	Verdict    string       `json:"verdict,omitempty"`
+	Assignee   string       `json:"assignee,omitempty"`
+	SplitFrom  string       `json:"split_from,omitempty"` // id of the incident that a decision took it out of
+	Suppressed []Suppressed `json:"suppressed,omitempty"` // its alerts that are kept quiet
+	History    []Decision   `json:"history,omitempty"`    // in the order in which they hold
 }
 
 // IncidentID derives an incident's id from the alert that seeded it.

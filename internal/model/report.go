@@ -20,6 +20,11 @@ type Report struct {
 	Events []Evidence `json:"events"`
 	// Notes say what was corrected, could not be seen, or was left out.
 	Notes []string `json:"notes"`
+
+	// What decisions of analysts did; empty without decisions. See Decision.
+	Decisions  []Decision   `json:"decisions,omitempty"`  // those that no incident's history holds
+	Redirects  []Redirect   `json:"redirects,omitempty"`  // ids that decisions name, and where they lead now
+	Suppressed []Suppressed `json:"suppressed,omitempty"` // by each suppression that matched
 }
 
 // Engine says what made a report.

@@ -99,6 +99,8 @@ func (h htmlWriter) funcs() template.FuncMap {
 		"fit":       fit,
 		"where":     whereOf,
 		"kind":      typeWord,
+		"standing":  func(inc model.Incident) string { return standing(&inc) },
+		"decision":  decisionLine,
 	}
 }
 
@@ -172,6 +174,9 @@ type htmlView struct {
 	MoreRecs   int
 	Inputs     []model.Input
 	Notes      []string
+	Redirects  []model.Redirect
+	Decisions  []model.Decision // with their Effect; at most shownDecisions
+	Suppressed []model.Suppressed
 }
 
 type incidentView struct {
@@ -190,6 +195,8 @@ type incidentView struct {
 	Members     []cite
 	MoreMembers int
 	RootCites   []cite
+	Lately      []model.Decision // the end of its history
+	MoreHist    int
 }
 
 type citedText struct {
@@ -244,6 +251,9 @@ type anchors struct {
 func (h htmlWriter) view(r *model.Report) htmlView {
 	v := htmlView{Engine: copyOf(r.Engine, Clean), Totals: r.Totals, Severities: severities(r.Incidents), Failed: failed(r.Inputs),
 		Inputs: copyOf(r.Inputs, Clean), Notes: copyOf(r.Notes, Clean)}
+	_, v.Decisions = latest(copyOf(r.Decisions, Clean))
+	v.Redirects = copyOf(r.Redirects[:min(len(r.Redirects), shownRedirects)], Clean)
+	v.Suppressed = copyOf(r.Suppressed[:min(len(r.Suppressed), shownDecisions)], Clean)
 	byID := alertsByID(r)
 	shown := shownAlerts(r, byID)
 	v.MoreAlerts = max(0, len(r.Alerts)-len(shown))
@@ -396,6 +406,7 @@ func (h htmlWriter) incident(n int, raw *model.Incident, alerts map[string]*mode
 		v.Members = append(v.Members, at.cite(id))
 	}
 	v.MoreMembers = len(raw.Alerts) - len(v.Members)
+	v.MoreHist, v.Lately = latest(inc.History)
 	return v
 }
 

@@ -32,6 +32,9 @@ func (jsonWriter) Write(w io.Writer, r *model.Report) error {
 	jsonList(s, "alone", r.Alone)
 	jsonList(s, "events", r.Events)
 	jsonList(s, "notes", r.Notes)
+	jsonSome(s, "decisions", r.Decisions)
+	jsonSome(s, "redirects", r.Redirects)
+	jsonSome(s, "suppressed", r.Suppressed)
 	return s.close()
 }
 
@@ -86,6 +89,13 @@ func jsonList[T any](s *jsonStream, name string, items []T) {
 		jsonValue(s, items[i], "  ")
 	}
 	s.text("\n ]")
+}
+
+// jsonSome writes a list that is left out when it is empty.
+func jsonSome[T any](s *jsonStream, name string, items []T) {
+	if len(items) > 0 {
+		jsonList(s, name, items)
+	}
 }
 
 func jsonValue[T any](s *jsonStream, v T, prefix string) {

@@ -97,7 +97,7 @@ func TestSchemaRefuses(t *testing.T) {
 }
 
 func TestSchemaUnknown(t *testing.T) {
-	if _, err := Schema("../report"); err == nil || !strings.Contains(err.Error(), "alert, event, incident, report") {
+	if _, err := Schema("../report"); err == nil || !strings.Contains(err.Error(), "alert, decision, event, incident, report") {
 		t.Errorf("error %v does not name the schemas there are", err)
 	}
 }

@@ -18,6 +18,7 @@ func schemas() map[string][]string {
 		"incident": nil,
 		"alert":    nil,
 		"event":    nil,
+		"decision": nil,
 	}
 }
 
@@ -32,7 +33,7 @@ func SchemaNames() []string {
 }
 
 // Schema returns a JSON Schema (draft 2020-12) by name: "report", "incident",
-// "alert" or "event". It is complete in itself: schemas it refers to stand in its $defs.
+// "alert", "event" or "decision". It is complete in itself: schemas it refers to stand in its $defs.
 func Schema(name string) ([]byte, error) {
 	refs, ok := schemas()[name]
 	if !ok {

@@ -63,6 +63,7 @@ func (t textWriter) Write(w io.Writer, r *model.Report) error {
 		t.incident(p, i+1, &inc, alerts)
 	}
 	t.alone(p, r, alerts)
+	t.others(p, r)
 	t.inputs(p, r.Inputs)
 	if len(r.Notes) > 0 {
 		p.rule("Notes")
@@ -121,6 +122,7 @@ func (t textWriter) incident(p *page, n int, inc *model.Incident, alerts map[str
 	t.reached(p, inc)
 	t.next(p, inc)
 	t.why(p, inc, alerts)
+	t.decided(p, inc)
 }
 
 // strip shows how far along the kill chain the attack went: ● reached, ○ not seen.

@@ -1,0 +1,76 @@
+package casebook
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// A Preview says what suppressions would have done to a report that was made
+// without them. It looks at the alerts that the report holds: those of incidents,
+// serious ones alone and, if it was made so, all others.
+type Preview struct {
+	Suppressions []Hidden `json:"suppressions"`
+	// Silent are incidents of which every alert falls under a suppression: with these
+	// in force they would not be raised. Weaker are those that lose a part.
+	Silent []Quieted `json:"silent"`
+	Weaker []Quieted `json:"weaker"`
+	Alerts int       `json:"alerts"` // that the report holds
+}
+
+// Hidden is what one suppression matches.
+type Hidden struct {
+	model.Suppressed
+	Alone int `json:"alone"` // of its alerts, those that are in no incident
+}
+
+// Quieted is an incident with alerts that fall under a suppression.
+type Quieted struct {
+	Incident   string         `json:"incident"`
+	Title      string         `json:"title"`
+	Severity   model.Severity `json:"severity"`
+	Suppressed int            `json:"suppressed"`
+	Members    int            `json:"members"`
+}
+
+// PreviewOf says what the suppressions of a journal would have done to a report.
+func PreviewOf(j *Journal, r *model.Report) Preview {
+	all := make([]*model.Alert, len(r.Alerts))
+	for i := range r.Alerts {
+		all[i] = &r.Alerts[i]
+	}
+	b := j.Apply(all)
+	p := Preview{Alerts: len(all)}
+	alone := map[string]int{}
+	quiet, members := map[string]int{}, map[string]int{}
+	for _, a := range all {
+		s := b.Suppressed(a)
+		if a.Incident == nil {
+			alone[s]++
+			continue
+		}
+		members[*a.Incident]++
+		if s != "" {
+			quiet[*a.Incident]++
+		}
+	}
+	for _, x := range slices.Backward(b.quiet.all) {
+		p.Suppressions = append(p.Suppressions, Hidden{x.suppressed(x.hits), alone[x.d.ID]})
+	}
+	for i := range r.Incidents {
+		inc := &r.Incidents[i]
+		q := Quieted{inc.ID, inc.Title, inc.Severity, quiet[inc.ID], members[inc.ID]}
+		switch {
+		case q.Suppressed == 0:
+		case q.Suppressed == q.Members:
+			p.Silent = append(p.Silent, q)
+		default:
+			p.Weaker = append(p.Weaker, q)
+		}
+	}
+	slices.SortStableFunc(p.Weaker, func(x, y Quieted) int {
+		return cmp.Compare(y.Suppressed*x.Members, x.Suppressed*y.Members) // by share
+	})
+	return p
+}
