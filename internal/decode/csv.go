@@ -8,19 +8,26 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/catena-sec/catena/internal/model"
 )
 
 // CSV returns the decoder of comma-, semicolon- or tab-separated text (RFC 4180:
 // a field in quotes may hold separators, line ends and doubled quotes) whose
-// first line names columns that one of o.Mappings knows. The mapping says what
-// the rows are; see Mapping. The first mapping that knows the columns gets them.
-func CSV(o Options) Decoder { return &csvDecoder{o: o, mappings: bindMappings(o)} }
+// first line names columns. The first of o.Mappings that knows the columns says
+// what the rows are; see Mapping. Other rows that have a time are read as records
+// of JSON.
+func CSV(o Options) Decoder { return newCSV(o) }
+
+func newCSV(o Options) *csvDecoder {
+	return &csvDecoder{o: o, mappings: bindMappings(o), json: sync.OnceValue(func() *jsonDecoder { return newJSON(o) })}
+}
 
 type csvDecoder struct {
 	o        Options
 	mappings []*boundMapping
+	json     func() *jsonDecoder // of rows that are records, made when they are first met
 }
 
 func (d *csvDecoder) Name() string { return "csv" }
@@ -85,8 +92,11 @@ func (d *csvDecoder) Sniff(head []byte) int {
 		return 0 // a record of JSON, whose keys between commas may be called as columns are
 	}
 	h, _, ok := d.readHeader(head, len(head) < SniffLen)
-	if ok && len(h.Columns) > 1 && d.mappingFor(h.Columns) != nil {
+	switch {
+	case ok && len(h.Columns) > 1 && d.mappingFor(h.Columns) != nil:
 		return 85
+	case ok && isTable(h.Columns):
+		return 60
 	}
 	return 0
 }
@@ -253,13 +263,15 @@ func (d *csvDecoder) Decode(c Chunk, b *Batch) {
 		return
 	}
 	m := d.mappingFor(h.Columns)
-	if m == nil {
+	if m == nil && !isTable(h.Columns) {
 		b.Fail(c.Offset, c.Record, "no mapping knows these columns")
 		return
 	}
 	ids := make([]model.FieldID, len(h.Columns))
 	for i, name := range h.Columns {
-		ids[i] = d.o.Names.ID(name)
+		if m != nil {
+			ids[i] = d.o.Names.ID(name)
+		}
 	}
 	record := c.Record
 	for at := 0; at < len(c.Data); {
@@ -274,6 +286,16 @@ func (d *csvDecoder) Decode(c Chunk, b *Batch) {
 			continue
 		}
 		b.Records++
+		e := model.Event{Ref: model.Ref{Input: c.Input, Record: record, Offset: offset}, Raw: row}
+		if m == nil {
+			text, n := rowRecord(h.Columns, row, h.Separator[0])
+			if n != len(ids) {
+				b.Fail(offset, record, fmt.Sprintf("not the %d columns of the first line", len(ids)))
+			} else if err := d.json().one(b, &e, text); err != nil {
+				b.Fail(offset, record, err.Error())
+			}
+			continue
+		}
 		n := 0
 		csvFields(row, h.Separator[0], func(s string) bool {
 			if n < len(ids) {
@@ -282,7 +304,6 @@ func (d *csvDecoder) Decode(c Chunk, b *Batch) {
 			n++
 			return n <= len(ids)
 		})
-		e := model.Event{Ref: model.Ref{Input: c.Input, Record: record, Offset: offset}, Raw: row}
 		switch {
 		case n != len(ids):
 			b.Drop()

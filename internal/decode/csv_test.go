@@ -161,15 +161,20 @@ func FuzzCSV(f *testing.F) {
 	f.Add([]byte("time,name,ip,host,short\n1,a,2,3,4\n"))
 	f.Add([]byte("time\tname\tip\thost\tshort\n\"1\t\"\"a,2,3,4"))
 	f.Add([]byte("\xef\xbb\xbf\"time\";name;ip;host;short\n\n;;;;\n"))
+	f.Add([]byte("TimeGenerated,Computer,EventID,x\n2024-03-03T10:00:00Z,a,4624,\"{\"\"a\"\":[1,{}]}\"\n"))
+	f.Add([]byte("_raw,_time,host\n\"{\"\"message\"\":\"\"{}\"\"}\",1,a\n"))
 	o := Options{Names: model.NewNames(), Mappings: shippedMappings(f)}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		d := CSV(o)
+		d := newCSV(o)
 		if d.Sniff(in) == 0 {
 			return
 		}
 		b := &Batch{}
 		if err := d.Frame(bytes.NewReader(in), func(c Chunk) error { d.Decode(c, b); return nil }, func(model.InputError) {}); err != nil {
 			t.Fatal(err)
+		}
+		if h, _, ok := d.readHeader(in, true); ok && d.mappingFor(h.Columns) == nil {
+			return // a row of a table may be several events, or none
 		}
 		if int64(len(b.Alerts))+b.Skipped != b.Records {
 			t.Fatalf("%d alerts + %d skipped are not %d records", len(b.Alerts), b.Skipped, b.Records)

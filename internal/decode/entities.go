@@ -22,13 +22,14 @@ func (r *Registry) Entities(e *model.Event) {
 
 // extractors says by product who knows an event's entities.
 var extractors = map[string]func(*model.Event){
-	"windows": windowsEntities,
-	"aws":     cloudTrailEntities,
-	"azure":   m365Entities,
-	"m365":    m365Entities,
-	"linux":   linuxEntities,
-	"macos":   linuxEntities,
-	"zeek":    zeekEntities,
+	"windows":  windowsEntities,
+	"aws":      cloudTrailEntities,
+	"azure":    m365Entities,
+	"m365":     m365Entities,
+	"linux":    linuxEntities,
+	"macos":    linuxEntities,
+	"zeek":     zeekEntities,
+	"suricata": suricataEntities,
 }
 
 // formatExtractors says by format who knows the entities of events that share their

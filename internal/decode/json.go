@@ -98,16 +98,8 @@ func (d *jsonDecoder) Decode(c Chunk, b *Batch) {
 // decode is Decode for a chunk that may be a part of another: scripts are joined by
 // who decodes the whole.
 func (d *jsonDecoder) decode(c Chunk, b *Batch) {
-	w := d.workers.Get().(*jsonWorker) //nolint:errcheck // the pool holds nothing else
-	w.doc.batch, w.inner.batch = b, b
-	defer func() {
-		clear(w.doc.leaves[:cap(w.doc.leaves)]) // let the chunk go
-		clear(w.inner.leaves[:cap(w.inner.leaves)])
-		w.doc.data, w.inner.data = nil, nil
-		w.doc.batch, w.inner.batch, w.doc.arena, w.inner.arena = nil, nil, nil, nil
-		w.doc.asked, w.inner.asked = nil, nil
-		d.workers.Put(w)
-	}()
+	w, done := d.worker(b)
+	defer done()
 	data := c.Data
 	record := c.Record
 	if b.Events == nil { // records of a kilobyte or so are usual
@@ -153,6 +145,20 @@ func (d *jsonDecoder) decode(c Chunk, b *Batch) {
 			b.tooWide(e.Ref.Offset, record)
 		}
 		at = end
+	}
+}
+
+// worker returns a worker for the records of b, and what gives it back.
+func (d *jsonDecoder) worker(b *Batch) (w *jsonWorker, done func()) {
+	w = d.workers.Get().(*jsonWorker) //nolint:errcheck // the pool holds nothing else
+	w.doc.batch, w.inner.batch, w.wraps = b, b, 0
+	return w, func() {
+		clear(w.doc.leaves[:cap(w.doc.leaves)]) // let the chunk go
+		clear(w.inner.leaves[:cap(w.inner.leaves)])
+		w.doc.data, w.inner.data = nil, nil
+		w.doc.batch, w.inner.batch, w.doc.arena, w.inner.arena = nil, nil, nil, nil
+		w.doc.asked, w.inner.asked = nil, nil
+		d.workers.Put(w)
 	}
 }
 

@@ -61,6 +61,7 @@ func jsonShapes() []jsonShape {
 		kubeTableShape(),
 		kubeGoogleShape(),
 		zeekShape(),
+		suricataShape(),
 		winRowShape(),
 		defenderShape(),
 		vmConnectionShape(),
@@ -450,7 +451,7 @@ func (w *jsonWorker) unwrap(b *Batch, e *model.Event, text string) error {
 // so that a host that handed its records on is not where they happened.
 func hostless(product string) bool {
 	switch product {
-	case "aws", "azure", "m365", "gcp", "google_workspace", "okta", "onelogin", "github", "bitbucket", "cisco_duo", "kubernetes", "zeek", "pingid", "pingone":
+	case "aws", "azure", "m365", "gcp", "google_workspace", "okta", "onelogin", "github", "bitbucket", "cisco_duo", "kubernetes", "zeek", "suricata", "pingid", "pingone":
 		return true
 	}
 	return false

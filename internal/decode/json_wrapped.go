@@ -14,8 +14,8 @@ func carriers() []string {
 }
 
 // carriedObjects are the members that hold a record as an object (EventBridge,
-// Splunk's collector, Google Cloud Logging).
-var carriedObjects = [...]string{"detail", "event", "jsonPayload"}
+// Splunk's collector and searches, Google Cloud Logging).
+var carriedObjects = [...]string{"detail", "event", "jsonPayload", "result"}
 
 // carried reads a record that nobody knows as what it carries: a JSON record with a
 // time, an object that is a product's record, or a line of a known form. It reports

@@ -44,7 +44,7 @@ func SubsystemOf(s model.LogSource, clue func(field string) Clue) model.Subsyste
 		return gcpSubsystemOf(clue)
 	case "github":
 		return githubSubsystemOf(clue)
-	case "zeek", "cisco", "juniper", "huawei", "fortigate", "fortios", "paloalto", "checkpoint", "rpc_firewall":
+	case "zeek", "suricata", "cisco", "juniper", "huawei", "fortigate", "fortios", "paloalto", "checkpoint", "rpc_firewall":
 		return model.Network
 	case "kubernetes":
 		return model.Kubernetes
