@@ -63,6 +63,7 @@ func analyzeCommand() *cobra.Command {
 		out          string
 		allAlerts    bool
 		since, until string
+		memory       string
 	)
 	c := &cobra.Command{
 		Use:   "analyze PATH...",
@@ -76,7 +77,7 @@ func analyzeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			opt.AllAlerts = allAlerts
+			opt.AllAlerts, opt.Memory = allAlerts, memory
 			if opt.Since, err = timeFlag("since", since); err != nil {
 				return err
 			}
@@ -113,6 +114,7 @@ func analyzeCommand() *cobra.Command {
 	fl.StringArrayVar(&formats, "format", nil, "`form` of the report, repeatable: "+strings.Join(formatNames(), ", ")+" (default: text)")
 	fl.StringVar(&out, "out", "", "write one file per format into this `folder`; without it one format goes to standard output")
 	fl.BoolVar(&allAlerts, "alerts", false, "put every alert in the report, not only those inside incidents")
+	fl.StringVar(&memory, "memory", "", "`file` that remembers entities across runs, so that a probe is known months later; made when missing")
 	fl.StringVar(&since, "since", "", "leave out events before this `time` (RFC 3339)")
 	fl.StringVar(&until, "until", "", "leave out events from this `time` on (RFC 3339)")
 	return c

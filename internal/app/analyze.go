@@ -39,6 +39,12 @@ func (a *App) Analyze(ctx context.Context, paths []string) (*model.Report, error
 
 // analyze is Analyze over inputs that can be read twice.
 func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
+	book, err := a.openBook()
+	if err != nil {
+		return nil, err
+	}
+	defer book.release()
+
 	// The evidence itself, in parallel; what comes back is in the order of the inputs.
 	at := a.meter.start()
 	ev, err := a.scan(ctx, in)
@@ -102,7 +108,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	for _, al := range alerts {
 		knowledge.Classify(al)
 	}
-	results := fusion.New(fusion.Options{}).Run(alerts, memory)
+	results := fusion.New(fusion.Options{Ledger: book.over(alerts)}).Run(alerts, memory)
 	at = a.meter.lap(phaseFuse, at)
 	incidents, err := tell(results, memory, stream, story.Estate{Hosts: slices.Sorted(maps.Keys(hosts))})
 	if err != nil {
@@ -116,6 +122,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 		return nil, err
 	}
 	a.meter.lap(phaseEvidence, at)
+	book.keep(r)
 	a.progress(Progress{Phase: "done", Inputs: len(ev.inputs), Events: ev.events, Done: true})
 	return r, nil
 }
@@ -312,6 +319,7 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 		}
 	}
 	var incidents []model.Incident
+	remembered := bringBack(results)
 	for _, r := range results {
 		if !r.Raised {
 			continue
@@ -331,7 +339,10 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 		if len(c.Core) == 0 {
 			continue
 		}
-		incidents = append(incidents, *story.Tell(c, memory, estate))
+		c.Context = append(c.Context, remembered[r.ID]...)
+		told := story.Tell(c, memory, estate)
+		story.Remember(told, r.Remembered())
+		incidents = append(incidents, *told)
 	}
 	return incidents, stream.err
 }

@@ -32,6 +32,9 @@ type Options struct {
 	Workers   int            // 0 means all cores; the result does not depend on it
 	Stdin     io.Reader      // what the path "-" reads
 	GeoIP     []string       // MaxMind databases of places and networks
+	// Memory is the file of what runs remember of entities for months; it is made when
+	// missing. Without one, memory ends with the run.
+	Memory string
 	// Progress is told now and then how far the work is; nil means nobody asks.
 	Progress func(Progress)
 }

@@ -18,6 +18,8 @@ import (
 type Ledger interface {
 	// Note takes in that an alert named an entity.
 	Note(model.EntityKey, ledger.Sighting)
+	// Count takes in how many entities of a type the evidence names, with an alert or not.
+	Count(model.EntityType, int)
 	// Recall tells the worst alert that named an entity at that time or before.
 	Recall(k model.EntityKey, before time.Time) (ledger.Past, bool)
 }
@@ -57,6 +59,10 @@ func (e *Engine) withEarlier(results []*Result) []*Result {
 	}
 	for _, m := range e.metas {
 		e.note(m)
+		for i := range m.pivots {
+			t := m.pivots[i].key.Type
+			e.opt.Ledger.Count(t, e.mem.Kinds(t))
+		}
 	}
 	of := map[string]*candidate{}
 	for _, c := range e.cands {
@@ -143,7 +149,6 @@ func (e *Engine) remember(r *Result, c *candidate, alerts map[string]*meta) {
 		if !ok {
 			continue
 		}
-		p.Known = max(p.Known, e.mem.Kinds(q.v.key.Type))
 		l, ok := earlierLink(q.m, q.v, p, tries[q.v.key.Type])
 		if !ok || slices.ContainsFunc(r.Earlier, func(x Earlier) bool { return x.Past.Alert == p.Alert }) {
 			continue
@@ -242,4 +247,13 @@ func about(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Remembered returns the links to remembered acts, the most telling first.
+func (r *Result) Remembered() []model.Link {
+	out := make([]model.Link, len(r.Earlier))
+	for i, x := range r.Earlier {
+		out[i] = x.Link
+	}
+	return out
 }

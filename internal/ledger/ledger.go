@@ -60,7 +60,7 @@ type Past struct {
 	Days     int      // distinct days, about
 	Common   float64  // share of all acts that named it, the largest of all runs
 	Peers    int      // entities of its type, itself included, whose worst alert is as grave as this one
-	Known    int      // entities of its type
+	Known    int      // entities of its type that any one run saw, or that are held if these are more
 }
 
 // Stats count what a Ledger holds and what it did in this run.
@@ -90,7 +90,8 @@ type Ledger struct {
 	opt     Options
 	touched map[digest]*entry // what this run saw
 	tally   [len(kinds)][len(levels)]int
-	rules   []rule // by number less one
+	census  [len(kinds)]int // the most of a kind that one run saw
+	rules   []rule          // by number less one
 	numbers map[rule]int
 	stats   Stats
 	store   *store // nil without a file
@@ -118,6 +119,15 @@ func New(o Options) *Ledger {
 // Durable says whether entities of that type mean the same months later: a process or
 // a session does not.
 func Durable(t model.EntityType) bool { return slices.Contains(kinds[:], t) }
+
+// Count takes in how many entities of a type all the evidence of the run names, those
+// without an alert too. It is what makes a thing that did something rare among those
+// that did nothing.
+func (l *Ledger) Count(t model.EntityType, n int) {
+	if kind := slices.Index(kinds[:], t); kind >= 0 {
+		l.census[kind] = max(l.census[kind], n)
+	}
+}
 
 // Note takes in that an alert named an entity. One of a type that is not Durable, or
 // without a time that can be, is left out. Informational alerts and those without a
@@ -257,6 +267,7 @@ func (l *Ledger) Recall(k model.EntityKey, before time.Time) (Past, bool) {
 			p.Peers += n
 		}
 	}
+	p.Known = max(p.Known, l.census[r.kind])
 	return p, true
 }
 

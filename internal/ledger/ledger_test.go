@@ -32,6 +32,8 @@ func TestWorstOfTheTimeBeforeIsRecalled(t *testing.T) {
 	for n := 2; n <= 50; n++ {
 		l.Note(address(n), sighting(n+10, model.Low, onDay(n), "web1", "reconnaissance"))
 	}
+	l.Count(model.IP, 700)
+	l.Count(model.IP, 60) // the most that one run saw
 	p, ok := l.Recall(k, onDay(110))
 	if !ok {
 		t.Fatal("nothing recalled")
@@ -39,7 +41,7 @@ func TestWorstOfTheTimeBeforeIsRecalled(t *testing.T) {
 	want := Past{
 		Alert: model.AlertID("r", "2"), Rule: "r-medium", Title: "Rule of level medium", Level: model.Medium, Tactics: []string{"credential-access"}, Time: onDay(2),
 		First: onDay(1), Last: onDay(120), Seen: []string{"reconnaissance", "credential-access", "exfiltration"},
-		Subjects: 2, Days: 3, Peers: 1, Known: 50,
+		Subjects: 2, Days: 3, Peers: 1, Known: 700,
 	}
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("recalled\n%+v, want\n%+v", p, want)

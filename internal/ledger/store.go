@@ -10,9 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver that sql.Open names
+
+	"github.com/catena-sec/catena/internal/model"
 )
 
 // application marks the file as a ledger (PRAGMA application_id).
@@ -109,6 +112,9 @@ func (s *store) migrate(migrations []string) error {
 	return err
 }
 
+// countFact begins the names of the facts that hold Ledger.census.
+const countFact = "count:"
+
 // load reads what is not of single entities.
 func (s *store) load(l *Ledger) error {
 	if err := s.each("SELECT id, title FROM rule ORDER BY n LIMIT 20000", func(row *sql.Rows) error {
@@ -141,6 +147,10 @@ func (s *store) load(l *Ledger) error {
 		var n int64
 		if err := row.Scan(&name, &n); err != nil {
 			return err
+		}
+		if kind, ok := strings.CutPrefix(name, countFact); ok {
+			l.Count(model.EntityType(kind), int(n))
+			return nil
 		}
 		switch name {
 		case "runs":
@@ -254,6 +264,9 @@ func (s *store) write(l *Ledger) error {
 	facts := map[string]int64{"runs": int64(l.stats.Runs + 1), "evicted": int64(l.stats.Evicted)}
 	if !first.IsZero() {
 		facts["first"], facts["last"] = first.Unix(), last.Unix()
+	}
+	for kind, n := range l.census {
+		facts[countFact+string(kinds[kind])] = int64(n)
 	}
 	for name, n := range facts {
 		if _, err := s.tx.Exec("INSERT OR REPLACE INTO fact (name, n) VALUES (?, ?)", name, n); err != nil {

@@ -97,6 +97,8 @@ func TestRunsAddUp(t *testing.T) {
 	for _, path := range paths {
 		for night := 1; night <= 12; night++ {
 			l := mustOpen(t, path)
+			l.Count(model.IP, 500-night)
+			one.Count(model.IP, 500-night)
 			for n := range 40 {
 				s := sighting(night*100+n, levels[(n+night)%5], onDay(night*10), fmt.Sprint("host", n%7), tactics[n%len(tactics)])
 				l.Note(address(n*night%90), s)
