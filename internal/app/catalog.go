@@ -48,13 +48,16 @@ func detectors(places detect.Places) []detect.Detector {
 
 // Writers are the forms a report can be written in.
 func Writers(text report.TextOptions) []report.Writer {
-	o := report.Options{TechniqueName: knowledge.TechniqueName, TacticName: tacticName}
+	o := report.Options{TechniqueName: knowledge.TechniqueName, TacticName: tacticName, TacticID: tacticID}
 	return []report.Writer{
 		report.Text(text, o),
 		report.JSON(),
 		report.HTML(o),
 		report.CSV(),
 		report.Navigator(),
+		report.OCSF(o),
+		report.STIX(o),
+		report.AttackFlow(o),
 	}
 }
 
@@ -63,4 +66,9 @@ func tacticName(short string) string {
 		return t.Name
 	}
 	return short
+}
+
+func tacticID(short string) string {
+	t, _ := knowledge.Tactic(short)
+	return t.ID
 }

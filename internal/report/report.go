@@ -1,9 +1,10 @@
 // Package report writes a model.Report in the forms people and programs read:
 // report.json with its JSON Schema, text for a terminal, one self-contained HTML
-// file, a CSV timeline and an ATT&CK Navigator layer.
+// file, a CSV timeline, an ATT&CK Navigator layer, OCSF findings, a STIX bundle and
+// a file for the Attack Flow Builder.
 //
-// Every string of a report may come from an attacker. JSON carries it unchanged,
-// escaped; all other forms pass it through Clean first, so that no escape
+// Every string of a report may come from an attacker. report.json and OCSF carry it
+// unchanged, escaped; all other forms pass it through Clean first, so that no escape
 // sequence, control character or bidirectional override reaches a reader. All
 // writers are deterministic: equal reports give equal bytes.
 package report
@@ -36,6 +37,19 @@ type Options struct {
 	// TacticName returns the name of a tactic by its short name
 	// ("credential-access" gives "Credential Access"), empty if unknown.
 	TacticName func(short string) string
+	// TacticID returns the id of a tactic by its short name ("credential-access"
+	// gives "TA0006"), empty if unknown.
+	TacticID func(short string) string
+}
+
+// tacticID returns a tactic's id; an unknown one is its short name.
+func (o Options) tacticID(short string) string {
+	if o.TacticID != nil && short != "" {
+		if id := o.TacticID(short); id != "" {
+			return id
+		}
+	}
+	return short
 }
 
 // technique returns a technique's name, empty if unknown.
