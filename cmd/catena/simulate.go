@@ -17,10 +17,8 @@ func simulateCommand() *cobra.Command {
 			if out == "" {
 				return usageError{fmt.Errorf("--out is needed: the folder to write evidence/ and truth.json into")}
 			}
-			for _, s := range opt.Scenarios {
-				if !simulate.Known(s) {
-					return usageError{fmt.Errorf("--scenario %q: want one of %v", s, simulate.Names())}
-				}
+			if err := opt.Check(); err != nil {
+				return usageError{err}
 			}
 			sum, err := simulate.Write(out, opt)
 			if err != nil {
@@ -33,6 +31,12 @@ func simulateCommand() *cobra.Command {
 	fl := c.Flags()
 	fl.StringVar(&out, "out", "", "`folder` to write evidence/ and truth.json into")
 	fl.Uint64Var(&opt.Seed, "seed", 1, "`number` that decides everything: the same seed gives the same bytes")
-	fl.StringArrayVar(&opt.Scenarios, "scenario", nil, fmt.Sprintf("plant only this `attack`, repeatable (default: all of %v); \"quiet\" plants none", simulate.Names()))
+	fl.StringArrayVar(&opt.Scenarios, "scenario", nil, fmt.Sprintf("plant only this `attack`, repeatable (default: all of %v; with --form alerts of %v); \"quiet\" plants none", simulate.Names(), simulate.AlertNames()))
+	fl.StringVar(&opt.Form, "form", simulate.Evidence, "`form`: evidence, the logs of one day of a small estate, or alerts, what products raised in a fleet of any size")
+	fl.IntVar(&opt.Hosts, "hosts", 0, "with --form alerts: `number` of machines of each tenant (default 2000)")
+	fl.IntVar(&opt.Days, "days", 0, "with --form alerts: `number` of days (default 10)")
+	fl.IntVar(&opt.Campaigns, "campaigns", 0, "with --form alerts: `number` of attacks (default 8)")
+	fl.IntVar(&opt.Tenants, "tenants", 0, "with --form alerts: `number` of organisations, each with a folder of its own (default 1)")
+	fl.Float64Var(&opt.Noise, "noise", 0, "with --form alerts: false positives as a `multiple` of the usual (default 1)")
 	return c
 }

@@ -35,6 +35,57 @@ type Options struct {
 	// Scenarios are the attacks to plant, by name; none means all of them. "quiet"
 	// plants nothing and is alone in its effect.
 	Scenarios []string
+
+	// Form is "evidence" (or empty), the logs of one day of a small estate, or
+	// "alerts", what products raised in a fleet of any size. The rest is about the
+	// form alerts only; what is zero takes its default.
+	Form      string
+	Hosts     int     // machines of each tenant; 2,000
+	Days      int     // 10, from a Monday on
+	Campaigns int     // attacks; 8
+	Tenants   int     // organisations that know nothing of each other; 1
+	Noise     float64 // how many false positives, as a multiple of the usual
+}
+
+// Alerts is the form of a fleet of which only products' alerts are made.
+const Alerts = "alerts"
+
+// Evidence is the form in which the logs of an estate are made.
+const Evidence = "evidence"
+
+// Check says what is wrong with the options, if anything.
+func (o Options) Check() error {
+	if o.Form != "" && o.Form != Evidence && o.Form != Alerts {
+		return fmt.Errorf("form %q: want %s or %s", o.Form, Evidence, Alerts)
+	}
+	known := Names()
+	if o.Form == Alerts {
+		known = AlertNames()
+	}
+	for _, name := range o.Scenarios {
+		if name != Quiet && !slices.Contains(known, name) {
+			return fmt.Errorf("scenario %q: with the form %s there are %s and %s", name, cmp.Or(o.Form, Evidence), strings.Join(known, ", "), Quiet)
+		}
+	}
+	if o.Form != Alerts {
+		if o.Hosts != 0 || o.Days != 0 || o.Campaigns != 0 || o.Tenants != 0 || o.Noise != 0 {
+			return fmt.Errorf("hosts, days, campaigns, tenants and noise are for the form %s", Alerts)
+		}
+		return nil
+	}
+	for _, x := range []struct {
+		what     string
+		n        int
+		min, max int
+	}{{"hosts", o.Hosts, minHosts, maxHosts}, {"days", o.Days, 1, maxDays}, {"campaigns", o.Campaigns, 1, maxCampaigns}, {"tenants", o.Tenants, 1, maxTenants}} {
+		if x.n != 0 && (x.n < x.min || x.n > x.max) {
+			return fmt.Errorf("%s %d: want %d to %d", x.what, x.n, x.min, x.max)
+		}
+	}
+	if o.Noise != 0 && !(o.Noise >= 0 && o.Noise <= maxNoise) { // NaN is neither
+		return fmt.Errorf("noise %v: want 0 to %d", o.Noise, maxNoise)
+	}
+	return nil
 }
 
 // Summary counts what was written.
@@ -70,20 +121,21 @@ func Names() []string {
 	return names
 }
 
-// Known reports whether a scenario of that name exists.
-func Known(name string) bool { return name == Quiet || slices.Contains(Names(), name) }
+// AlertNames lists the attacks that can be planted with the form Alerts.
+func AlertNames() []string { return slices.Clone(fleetKinds) }
 
 // Write makes dir/evidence and dir/truth.json. The evidence of an earlier run is
 // removed first; a folder "evidence" that no truth.json of ours stands beside is
 // refused, so that a folder given by mistake loses nothing.
 func Write(dir string, o Options) (Summary, error) {
-	for _, name := range o.Scenarios {
-		if !Known(name) {
-			return Summary{}, fmt.Errorf("simulate: no scenario %q; there are %s and %s", name, strings.Join(Names(), ", "), Quiet)
-		}
+	if err := o.Check(); err != nil {
+		return Summary{}, fmt.Errorf("simulate: %w", err)
 	}
 	if err := clearOld(dir); err != nil {
 		return Summary{}, fmt.Errorf("simulate: %w", err)
+	}
+	if o.Form == Alerts {
+		return writeFleet(dir, o)
 	}
 	w := newWorld(o.Seed)
 	background(w)

@@ -27,9 +27,13 @@ type sight struct {
 
 // campaign begins an attack.
 func (w *world) campaign(id, title string) *campaign {
-	c := &campaign{w: w, root: 1, TruthCampaign: model.TruthCampaign{ID: id, Title: title, Hosts: []string{}, Users: []string{}}}
+	c := &campaign{w: w, root: 1, TruthCampaign: newTruth(id, title)}
 	w.campaigns = append(w.campaigns, c)
 	return c
+}
+
+func newTruth(id, title string) model.TruthCampaign {
+	return model.TruthCampaign{ID: id, Title: title, Hosts: []string{}, Users: []string{}}
 }
 
 // A deed describes a step.
@@ -43,6 +47,11 @@ type deed struct {
 // step runs do, whose records all belong to the step, and returns its number.
 // Steps are given in order of time.
 func (c *campaign) step(at time.Time, d deed, do func()) int {
+	return c.plan(at, d, func(n int) { c.again(n, do) })
+}
+
+// plan takes a step down, lets do make what belongs to it, and returns its number.
+func (c *campaign) plan(at time.Time, d deed, do func(n int)) int {
 	n := len(c.Steps) + 1
 	c.Steps = append(c.Steps, model.TruthStep{N: n, Time: at, Technique: d.technique, Tactic: d.tactic, Host: d.host, User: d.user, What: d.what,
 		Events: []string{}, Parent: d.parent})
@@ -52,10 +61,7 @@ func (c *campaign) step(at time.Time, d deed, do func()) int {
 	if d.user != "" && !slices.Contains(c.Users, d.user) {
 		c.Users = append(c.Users, d.user)
 	}
-	before := c.w.mark
-	c.w.mark = mark{c, n}
-	do()
-	c.w.mark = before
+	do(n)
 	return n
 }
 
@@ -68,15 +74,18 @@ func (c *campaign) again(step int, do func()) {
 }
 
 // truth is what is known once all files are rendered.
-func (w *world) truth() *model.Truth {
-	t := &model.Truth{Schema: model.TruthSchema, Campaigns: []model.TruthCampaign{}, Records: w.records}
+func (w *world) truth() *model.Truth { return assemble(w.campaigns, w.records) }
+
+// assemble makes the truth of campaigns and of the records that belong to them.
+func assemble(campaigns []*campaign, records []truthRecord) *model.Truth {
+	t := &model.Truth{Schema: model.TruthSchema, Campaigns: []model.TruthCampaign{}, Records: records}
 	if t.Records == nil {
 		t.Records = []model.TruthRecord{}
 	}
 	slices.SortStableFunc(t.Records, func(a, b model.TruthRecord) int {
 		return cmp.Or(cmp.Compare(a.Input, b.Input), cmp.Compare(a.Record, b.Record))
 	})
-	for _, c := range w.campaigns {
+	for _, c := range campaigns {
 		slices.SortStableFunc(c.shown, func(a, b sight) int { return a.at.Compare(b.at) })
 		for _, s := range c.shown {
 			if c.Root.Event == "" && s.step == c.root {
