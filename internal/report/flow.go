@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/catena-sec/catena/internal/model"
 )
@@ -63,7 +64,7 @@ func flowOf(inc *model.Incident, most int, o Options) flow {
 			if !ok {
 				j = len(f.assets)
 				seen[k] = j
-				f.assets = append(f.assets, flowAsset{k.Type, Clean(k.Value), keyWords(string(k.Type)) + roles[k.String()]})
+				f.assets = append(f.assets, flowAsset{k.Type, Clean(k.Value), strings.ReplaceAll(string(k.Type), "_", " ") + roles[k.String()]})
 			}
 			if !slices.Contains(a.assets, j) {
 				a.assets = append(a.assets, j)
@@ -113,7 +114,7 @@ func stepAssets(inc *model.Incident, s *model.Step) []model.EntityKey {
 		out = append(out, model.EntityKey{Type: model.Host, Value: s.Host})
 	}
 	if s.User != "" {
-		out = append(out, model.EntityKey{Type: model.User, Value: s.User})
+		out = append(out, model.EntityKey{Type: accountType(inc, s.User), Value: s.User})
 	}
 	if s.To == "" || s.To == s.Host || s.To == s.User {
 		return out
@@ -131,4 +132,14 @@ func stepAssets(inc *model.Incident, s *model.Step) []model.EntityKey {
 		out = append(out, model.EntityKey{Type: model.IP, Value: ip.String()})
 	}
 	return out
+}
+
+// accountType is what the incident knows the account of a step as.
+func accountType(inc *model.Incident, account string) model.EntityType {
+	for _, e := range inc.Entities {
+		if e.Value == account && (e.Type == model.IAMRole || e.Type == model.App || e.Type == model.AccessKey) {
+			return e.Type
+		}
+	}
+	return model.User
 }

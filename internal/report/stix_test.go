@@ -172,6 +172,26 @@ func TestSTIXRoundTrip(t *testing.T) {
 	}
 }
 
+// TestSTIXAssets holds assets to what the incident knows of them.
+func TestSTIXAssets(t *testing.T) {
+	texts := map[string]string{}
+	refs := map[string]bool{}
+	for _, o := range readSTIX(t, render(t, STIX(names), sample())) {
+		if o.Type == "attack-asset" {
+			texts[o.Name] = o.Text
+			refs[o.Name] = o.Object != ""
+		}
+	}
+	for name, want := range map[string]string{"mkt01.corp.example": "host, compromised", "arn:aws:s3:::corp-payroll": "resource, touched", "arn:aws:iam::111122223333:role/web-app": "role, compromised"} {
+		if texts[name] != want {
+			t.Errorf("%s is %q, want %q", name, texts[name], want)
+		}
+	}
+	if !refs["mkt01.corp.example"] || refs["arn:aws:s3:::corp-payroll"] {
+		t.Errorf("observables of assets: %v", refs)
+	}
+}
+
 // TestSTIXRulesRefuse keeps the rules of the test from accepting everything.
 func TestSTIXRulesRefuse(t *testing.T) {
 	schema := compileText(t, stixRules)
