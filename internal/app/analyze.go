@@ -70,8 +70,10 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	var alerts, raised []*model.Alert
 	var bursts detect.Bursts
 	hosts := map[string]bool{}
+	var activity story.Activity
 	err = stream.each(ctx, func(s *sighting) {
 		watch.until(s.obs.Time)
+		activity.See(s.obs.Host, s.obs.Time)
 		raised = raised[:0]
 		memory.Observe(s.obs)
 		for _, r := range s.rules {
@@ -110,7 +112,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	}
 	results := fusion.New(fusion.Options{Ledger: book.over(alerts)}).Run(alerts, memory)
 	at = a.meter.lap(phaseFuse, at)
-	incidents, err := tell(results, memory, stream, story.Estate{Hosts: slices.Sorted(maps.Keys(hosts))})
+	incidents, err := tell(results, memory, stream, story.Estate{Hosts: slices.Sorted(maps.Keys(hosts)), Activity: &activity})
 	if err != nil {
 		return nil, err
 	}
@@ -313,7 +315,11 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 		return nil, err
 	}
 	observed := make(map[string]*model.Observation, len(seen))
+	arrived := map[string]time.Time{}
 	for id, s := range seen {
+		if at := s.stamps.Received; !at.IsZero() {
+			arrived[id] = at
+		}
 		if len(s.rules) > 0 {
 			observed[id] = s.obs
 		}
@@ -324,7 +330,7 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 		if !r.Raised {
 			continue
 		}
-		c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Same: map[string]string{}, Observed: observed}
+		c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Same: map[string]string{}, Observed: observed, Arrived: arrived}
 		for _, m := range r.Members {
 			if m.Tier == fusion.Core {
 				c.Core = append(c.Core, m.Alert)

@@ -66,6 +66,7 @@ type Step struct {
 	N         int       `json:"n"`
 	Time      time.Time `json:"time"`
 	End       time.Time `json:"end"`
+	Arrived   time.Time `json:"arrived,omitzero"` // when its first record arrived, where that says so
 	Tactic    string    `json:"tactic"`
 	Technique string    `json:"technique"`
 	Intent    Intent    `json:"intent"`
@@ -202,6 +203,9 @@ type Incident struct {
 	Next       []NextStep   `json:"next"`
 	Lookalikes []Lookalike  `json:"lookalikes,omitempty"`
 	Summary    []Sentence   `json:"summary"`
+	Chapters   []Chapter    `json:"chapters,omitempty"`
+	Silences   []Silence    `json:"silences,omitempty"`
+	Clocks     *Clocks      `json:"clocks,omitempty"`
 	Alerts     []string     `json:"alerts"`
 	Context    []string     `json:"context"`
 

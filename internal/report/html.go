@@ -98,6 +98,7 @@ func (h htmlWriter) funcs() template.FuncMap {
 		"glyph":     glyph,
 		"fit":       fit,
 		"where":     whereOf,
+		"chapter":   chapterSpan,
 		"kind":      typeWord,
 		"standing":  func(inc model.Incident) string { return standing(&inc) },
 		"decision":  decisionLine,
@@ -197,6 +198,13 @@ type incidentView struct {
 	RootCites   []cite
 	Lately      []model.Decision // the end of its history
 	MoreHist    int
+	Beside      []besideView
+}
+
+// A besideView is a kind of context with its first alert on the page.
+type besideView struct {
+	contextLine
+	Cite cite
 }
 
 type citedText struct {
@@ -219,7 +227,9 @@ type stripCell struct {
 
 type stepView struct {
 	model.Step
-	Cites []cite
+	Cites   []cite
+	Chapter *model.Chapter // that begins with it
+	Late    string
 }
 
 type linkView struct {
@@ -385,8 +395,16 @@ func (h htmlWriter) incident(n int, raw *model.Incident, alerts map[string]*mode
 		v.Story = append(v.Story, citedText{s.Text, at.cites(raw.Summary[i].Cites)})
 	}
 	v.RootCites = at.cites([]string{raw.Root.Alert, raw.Root.Event})
+	begins := map[int]*model.Chapter{}
+	for i := range inc.Chapters {
+		begins[inc.Chapters[i].From] = &inc.Chapters[i]
+	}
 	for i := range inc.Steps[:min(len(inc.Steps), htmlSteps)] {
-		v.Rows = append(v.Rows, stepView{inc.Steps[i], at.cites(append(slices.Clone(raw.Steps[i].Alerts), raw.Steps[i].Events...))})
+		s := inc.Steps[i]
+		v.Rows = append(v.Rows, stepView{s, at.cites(append(slices.Clone(raw.Steps[i].Alerts), raw.Steps[i].Events...)), begins[s.N], late("", &s)})
+	}
+	for _, l := range contextLines(raw, alerts) {
+		v.Beside = append(v.Beside, besideView{l, at.cite(l.Alert)})
 	}
 	v.MoreSteps = len(inc.Steps) - len(v.Rows)
 	v.Shown = inc.Entities[:min(len(inc.Entities), htmlEntities)]

@@ -100,7 +100,8 @@ func TestHTMLTells(t *testing.T) {
 	text := html.UnescapeString(page)
 	for _, want := range []string{"2 incidents", "Phished workstation mkt01", "Spearphishing Attachment", "87 %", "every account of the domain", "Attack graph", "procdump64.exe",
 		"8 stages", "ATT&CK tactics", "Defender intents", "4 cloud steps", "Defense Impairment", "follows encryption in 4 of 10", "crown jewel reached (dc01)", "same process tree",
-		"Security event log cleared", "corrected by -4 h", "record is cut off after 312 bytes", "cannot be seen", `"EventID": 11`, `\u{202e}gnp.exe`} {
+		"Security event log cleared", "corrected by -4 h", "record is cut off after 312 bytes", "cannot be seen", `"EventID": 11`, `\u{202e}gnp.exe`,
+		"1. Got in and ran programs on mkt01", "Its record arrived 14 min later.", "Beside it"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -193,6 +193,13 @@ func windowsIncident(b *build) model.Incident {
 			inc.Alerts = append(inc.Alerts, id)
 		}
 	}
+	inc.Steps[1].Arrived = inc.Steps[1].Time.Add(14 * time.Minute)
+	inc.Chapters = []model.Chapter{
+		{N: 1, Title: "Got in and ran programs on mkt01", Time: inc.Steps[0].Time, End: inc.Steps[4].End, Hosts: []string{mkt}, From: 1, To: 5, Text: "Word started PowerShell.", Cites: inc.Steps[1].Alerts},
+		{N: 2, Title: "Moved on and did damage on dc01 and fs02 " + hostile, Time: inc.Steps[5].Time, End: inc.LastSeen, Hosts: []string{dc, fs}, From: 6, To: len(inc.Steps), Text: "Files were encrypted.", Cites: inc.Steps[len(inc.Steps)-1].Alerts},
+	}
+	inc.Silences = []model.Silence{{Host: dc, From: b.at("10h41m"), To: b.at("11h20m"), Ended: true, Steps: []int{8}, Why: "its longest other pause is 2 min", Cites: inc.Steps[7].Alerts}}
+	inc.Clocks = &model.Clocks{Happened: inc.FirstSeen, FirstAlert: inc.FirstSeen, Arrived: inc.Steps[1].Arrived, Stamped: 1, Median: 840, Longest: 840}
 	inc.Root = model.Root{Event: "e-root", Alert: inc.Steps[0].Alerts[0], Time: inc.Steps[0].Time, Entity: "process:mkt01:g0", Host: mkt, User: ngo,
 		Process: `C:\Program Files\Microsoft Office\OUTLOOK.EXE`, Technique: "T1566.001", Why: "nothing before it led here: the document came by mail, and all later steps descend from it", Confidence: 0.87}
 	inc.Impact = model.Impact{Summary: "The domain is lost: krbtgt was copied, and 4,211 files on fs02 are encrypted without shadow copies.",

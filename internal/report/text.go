@@ -119,6 +119,7 @@ func (t textWriter) incident(p *page, n int, inc *model.Incident, alerts map[str
 	t.root(p, inc)
 	t.story(p, inc)
 	t.steps(p, inc)
+	t.context(p, inc, alerts)
 	t.reached(p, inc)
 	t.next(p, inc)
 	t.why(p, inc, alerts)
@@ -188,7 +189,13 @@ func (t textWriter) steps(p *page, inc *model.Incident) {
 	}
 	p.heading("Steps")
 	day := ""
+	next := inc.Chapters
 	for i, s := range inc.Steps {
+		for len(next) > 0 && next[0].From <= s.N {
+			p.blank()
+			p.wrapped("   ", "   ", p.bold(fmt.Sprintf("%d. %s", next[0].N, next[0].Title))+"  "+p.dim(chapterSpan(&next[0])))
+			next = next[1:]
+		}
 		if i == textSteps {
 			p.line("   " + p.dim(fmt.Sprintf("and %s; report.json has them.", plural(int64(len(inc.Steps)-i), "more step"))))
 			break
@@ -209,7 +216,7 @@ func (t textWriter) steps(p *page, inc *model.Incident) {
 		}
 		head := fmt.Sprintf("   %s %s  ", p.bold(fmt.Sprintf("%3d", s.N)), clock(s.Time))
 		p.wrapped(head, strings.Repeat(" ", 17), join("  ", p.accent(what), p.dim(whereOf(s))))
-		p.wrapped(strings.Repeat(" ", 17), strings.Repeat(" ", 17), s.Summary)
+		p.wrapped(strings.Repeat(" ", 17), strings.Repeat(" ", 17), s.Summary+late(" ", &s))
 	}
 }
 

@@ -13,8 +13,8 @@ func TestTextTells(t *testing.T) {
 	at := 0
 	for _, want := range []string{ // in this order
 		"2 incidents from 18 alerts in 83,414 events", "1 critical · 1 high · 1 serious alert alone · 2 inputs with errors",
-		"CRITICAL 96  Phished workstation mkt01", "○ Recon ● Intrusion", "STARTED", `on mkt01.corp.example as corp\a.ngo`, "confidence 87 %", "STORY", "STEPS",
-		"Credential Access: LSASS Memory (T1003.001)", "mkt01.corp.example → dc01.corp.example", "REACHED", `user corp\krbtgt`, "WHAT NEXT", "41 %", "WHY WE THINK SO", "+12.2 bits",
+		"CRITICAL 96  Phished workstation mkt01", "○ Recon ● Intrusion", "STARTED", `on mkt01.corp.example as corp\a.ngo`, "confidence 87 %", "STORY", "STEPS", "1. Got in and ran programs on mkt01", "steps 1 to 5", "Its record arrived 14 min later.",
+		"Credential Access: LSASS Memory (T1003.001)", "2. Moved on", "mkt01.corp.example → dc01.corp.example", "BESIDE IT", "Process dump tool started", "REACHED", `user corp\krbtgt`, "WHAT NEXT", "41 %", "WHY WE THINK SO", "+12.2 bits",
 		"HIGH 71", "joined nothing", "Security event log cleared", "Inputs", "clock corrected by -4 h", "record 1,207, offset 882,113: record is cut off", "(3 records)",
 		"format not recognised", "Notes", "cannot be seen"} {
 		i := strings.Index(text[at:], want)

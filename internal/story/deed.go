@@ -20,6 +20,7 @@ type deed struct {
 	process   model.Entity
 	parent    model.Entity
 	procKey   model.EntityKey
+	parentKey model.EntityKey
 	reading
 	intent   model.Intent
 	stage    model.Stage
@@ -142,7 +143,7 @@ func lastTold(a *model.Alert, byEvent map[string]*deed) *deed {
 func (d *deed) adopt(a *model.Alert, o *model.Observation, mem Memory) {
 	if d.act == model.ActNone && a.Act != model.ActNone {
 		d.act, d.host, d.entities, d.user = a.Act, cmp.Or(a.Host, d.host), a.Entities, ""
-		d.process, d.parent, d.procKey = model.Entity{}, model.Entity{}, model.EntityKey{}
+		d.process, d.parent, d.procKey, d.parentKey = model.Entity{}, model.Entity{}, model.EntityKey{}, model.EntityKey{}
 		d.identify(a.Entities, a.Host, a.Time, mem)
 	}
 	if o != nil && a.Act == d.act {
@@ -200,12 +201,21 @@ type actKey struct {
 // told returns the deed that already tells of this act, reported by another
 // source at about the same time, and remembers d if there is none.
 func (d *deed) told(byAct map[actKey]*deed) *deed {
-	if d.act == model.ActNone || d.procKey.Value == "" {
-		return nil
-	}
 	k := actKey{d.act, d.host, d.procKey, ""}
-	if d.act != model.ActProcessStart { // a process starts once
+	switch d.act {
+	case model.ActNone:
+		return nil
+	case model.ActServiceInstall, model.ActTaskCreate: // not every log says who did it
+		k.process, k.what = model.EntityKey{}, strings.ToLower(d.to())
+		if k.what == "" {
+			return nil
+		}
+	case model.ActProcessStart: // a process starts once
+	default:
 		k.what = strings.ToLower(d.to())
+	}
+	if k.process.Value == "" && d.act != model.ActServiceInstall && d.act != model.ActTaskCreate {
+		return nil
 	}
 	if o := byAct[k]; o != nil && d.time.Sub(o.time).Abs() <= together {
 		return o
@@ -380,7 +390,9 @@ func (d *deed) identify(es []model.Entity, host string, at time.Time, mem Memory
 			break
 		}
 	}
-	d.parent, _ = findIn(es, model.Process, model.Parent)
+	if p, ok := findIn(es, model.Process, model.Parent); ok {
+		d.parent, d.parentKey = p, mem.Resolve(p, host, at)
+	}
 	for _, role := range []model.Role{model.Actor, model.Subject, model.Target} {
 		if u, ok := findIn(es, model.User, role); ok {
 			d.user = u.Label()
@@ -430,9 +442,10 @@ func (d *deed) from() string {
 		return s
 	}
 	if d.act == model.ActProcessStart {
-		return base(d.parent.Label())
+		return image(d.parent)
 	}
-	return base(d.label(model.Actor, model.Process))
+	p, _ := findIn(d.entities, model.Process, model.Actor)
+	return image(p)
 }
 
 func (d *deed) to() string {

@@ -19,6 +19,15 @@ type origin struct {
 	entry *deed // how it was brought in, if the evidence shows that: a download, a log-on
 }
 
+// told are the events that the sentences about the root tell of.
+func (o *origin) told() []string {
+	out := slices.Clone(o.deed.events)
+	if o.entry != nil {
+		out = append(out, o.entry.events...)
+	}
+	return out
+}
+
 // rootShare is the share of the evidence that an earlier thread must carry to be
 // the start of the attack, and not a chance companion of what followed.
 const rootShare = 0.25

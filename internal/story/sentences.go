@@ -20,16 +20,17 @@ const maxQuoted = 120
 // phrase tells one deed without its time.
 func phrase(d *deed) string {
 	who, fromWho := d.who()
-	proc := base(d.process.Label())
+	proc := image(d.process)
 	on := ""
 	if d.host != "" {
 		on = " on " + short(d.host)
 	}
 	by := ""
-	if p := base(d.parent.Label()); p != "" {
+	if p := image(d.parent); p != "" {
 		by = " from " + p
 	}
-	target := base(d.label(model.Target, model.Process))
+	victim, _ := findIn(d.entities, model.Process, model.Target)
+	target := image(victim)
 	object := plain(d.label(model.Object, model.File, model.App, model.Domain, model.URL), d.host)
 	switch d.act {
 	case model.ActProcessStart:
@@ -43,6 +44,9 @@ func phrase(d *deed) string {
 		if to == "" {
 			to = d.to()
 		}
+		if strings.Trim(to, "[0:.]") == "" { // no address at all, as some sensors record it
+			to = ""
+		}
 		return fmt.Sprintf("%s connected%s to %s", orSome(proc, who), on, orSome(to, "another machine"))
 	case model.ActProcessAccess:
 		return fmt.Sprintf("%s opened the memory of %s%s", orSome(proc, who), orSome(target, "another process"), on)
@@ -50,15 +54,30 @@ func phrase(d *deed) string {
 		return fmt.Sprintf("%s started code inside %s%s", orSome(proc, who), orSome(target, "another process"), on)
 	case model.ActFileWrite:
 		return fmt.Sprintf("%s wrote %s%s", orSome(proc, who), orSome(quote(object), "a file"), on)
+	case model.ActFileDelete:
+		return fmt.Sprintf("%s deleted %s%s", orSome(proc, who), orSome(quote(object), "a file"), on)
+	case model.ActImageLoad:
+		return fmt.Sprintf("%s loaded %s%s", orSome(proc, who), orSome(quote(object), "a library"), on)
+	case model.ActLogCleared:
+		s := fmt.Sprintf("%s cleared or stopped a log%s", who, on)
+		if d.text != "" {
+			s += ": " + quote(d.text)
+		}
+		return s
+	case model.ActDNS:
+		return fmt.Sprintf("%s looked up %s%s", orSome(proc, who), orSome(quote(orSome(object, d.text)), "a name"), on)
 	case model.ActFileRead:
 		return fmt.Sprintf("%s read %s%s", orSome(proc, who), orSome(quote(object), "a file"), on)
 	case model.ActLogon, model.ActLogonFailed:
-		verb := "logged on"
-		if d.act == model.ActLogonFailed {
-			verb = "was refused"
+		s := orSome(d.label(model.Target, model.User), who)
+		switch {
+		case d.act == model.ActLogonFailed:
+			s += " was refused" + on
+		case d.host != "":
+			s += " logged on to " + short(d.host)
+		default:
+			s += " logged on"
 		}
-		acct := d.label(model.Target, model.User)
-		s := fmt.Sprintf("%s %s%s", orSome(acct, who), verb, on)
 		if f := d.label(model.Src, model.IP, model.Host); f != "" {
 			s += " from " + f
 		}
@@ -104,7 +123,7 @@ func phrase(d *deed) string {
 	if verb, ok := cloudVerbs[d.act]; ok {
 		s := who + " " + verb.bare
 		if t := d.label(model.Target, model.Resource, model.Mailbox, model.App, model.AccessKey, model.IAMRole, model.User, model.Pod, model.Container, model.Namespace); t != "" {
-			s = who + " " + verb.of + " " + quote(t)
+			s = who + " " + verb.of + " " + thing(t)
 		}
 		if d.text != "" {
 			s += " by " + quote(d.text)
@@ -132,6 +151,18 @@ func phrase(d *deed) string {
 		s += " " + quote(d.text)
 	}
 	return s + on
+}
+
+// image is the name of a process's program, empty where only its number is known.
+func image(p model.Entity) string { return strings.Trim(base(p.Name), "\"'` ") }
+
+// thing names what was acted on; a directory object that only its number names is
+// told as one.
+func thing(t string) string {
+	if strings.HasPrefix(t, "%{") {
+		return "an object of the directory"
+	}
+	return quote(t)
 }
 
 // A verb says what a call did: of a target, and bare where none is known.
@@ -168,55 +199,69 @@ func summary(ds []*deed) string {
 	return s + "."
 }
 
-// sentences tells the incident: the start, the steps, what it got, and what could
-// not be seen.
+// sentences tells the incident in so few that a tired reader reads them all: how it
+// began, a sentence for each chapter, what was silent or late, what it got, and what
+// could not be seen.
 func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence {
 	var out []model.Sentence
 	add := func(text string, cites ...string) {
 		out = append(out, model.Sentence{Text: line(text, maxSentence), Cites: orEmpty(cites)})
 	}
-	where := "the earliest sign of it"
+	began := "The earliest sign of it: "
 	if root.seen {
-		where = "it started"
+		began = "It began: "
 	}
 	rootCites := slices.DeleteFunc([]string{in.Root.Alert, in.Root.Event}, func(s string) bool { return s == "" })
-	if root.entry != nil {
-		add(fmt.Sprintf("%s: %s.", clockTime(root.entry.time), upperFirst(phrase(root.entry))), root.entry.events...)
+	start := func() {
+		if root.entry != nil {
+			add(fmt.Sprintf("%s: %s.", clockTime(root.entry.time), upperFirst(phrase(root.entry))), root.entry.events...)
+		}
+		add(fmt.Sprintf("%s: %s%s (confidence %.0f %%).", clockTime(in.Root.Time), began, phrase(root.deed), 100*in.Root.Confidence), rootCites...)
 	}
-	add(fmt.Sprintf("%s: %s with: %s (confidence %.0f %%).", clockTime(in.Root.Time), where, phrase(root.deed), 100*in.Root.Confidence), rootCites...)
-	var after []model.Step
-	for _, s := range in.Steps {
-		if !s.Time.Before(in.Root.Time) && !slices.Contains(s.Events, in.Root.Event) {
-			after = append(after, s)
+	told, silent := root.told(), in.Silences
+	var last time.Time
+	started := false
+	for i := range in.Chapters {
+		c := &in.Chapters[i]
+		run := in.Steps[c.From-1 : c.To]
+		first := run[leads(run, told)[0]]
+		if !started && !c.End.Before(in.Root.Time) { // what came before the root comes before it here
+			start()
+			started, last = true, latest(last, in.Root.Time)
 		}
+		if len(run) == 1 && slices.ContainsFunc(first.Events, func(id string) bool { return slices.Contains(told, id) }) {
+			last = latest(last, c.End)
+			continue
+		}
+		for len(silent) > 0 && silent[0].From.Before(first.Time) {
+			add(silenceText(&silent[0]), silent[0].Cites...)
+			silent = silent[1:]
+		}
+		when := clockTime(first.Time)
+		if date(first.Time) == date(last) { // the date once a day
+			when = timeOfDay(first.Time)
+		}
+		if d := c.End.Sub(first.Time); d >= time.Minute {
+			when += ", over " + lasted(d)
+		}
+		text := fmt.Sprintf("%s: %s: %s", when, c.Title, c.Text)
+		if pause := c.Time.Sub(last); pause > time.Hour && i > 0 {
+			text = fmt.Sprintf("After %s without a sign of it, %s", lasted(pause), text)
+		}
+		if len(run) > maxLeads {
+			text = strings.TrimSuffix(text, ".") + fmt.Sprintf(" (steps %d to %d).", c.From, c.To)
+		}
+		add(text, c.Cites...)
+		last = latest(last, c.End)
 	}
-	last, day := in.Root.Time, date(in.Root.Time)
-	for told := 0; len(after) > 0; told++ {
-		if told == maxChapters {
-			add(fmt.Sprintf("%d further steps are in the list of steps.", len(after)))
-			break
-		}
-		n := chapter(after)
-		first := after[0]
-		when := timeOfDay(first.Time)
-		if d := date(first.Time); d != day { // the date once a day
-			when, day = clockTime(first.Time), d
-		}
-		text := when + ": " + tellChapter(after[:n])
-		if gap := first.Time.Sub(last); gap > time.Hour {
-			text = fmt.Sprintf("After %s without a sign of it, %s", span2(gap), text)
-		}
-		var cites []string
-		for _, s := range after[:n] {
-			if s.End.After(last) {
-				last = s.End
-			}
-			for _, id := range slices.Concat(s.Alerts, s.Events) {
-				cites = appendCapped(cites, id)
-			}
-		}
-		add(text, cites...)
-		after = after[n:]
+	if !started {
+		start()
+	}
+	for i := range silent {
+		add(silenceText(&silent[i]), silent[i].Cites...)
+	}
+	if text := clockText(in.Clocks); text != "" {
+		add(text)
 	}
 	add(in.Impact.Summary)
 	if rest := unreached(in, estate); len(rest) > 0 {
@@ -236,44 +281,11 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 	return out
 }
 
-// maxChapters bounds the sentences about steps.
-const maxChapters = 40
-
-// chapter is how many of the first steps one sentence tells: those that follow
-// each other for one purpose, on one host or in one way on several.
-func chapter(steps []model.Step) int {
-	n := 1
-	for n < len(steps) && steps[n].Tactic == steps[0].Tactic && steps[n].Time.Sub(steps[n-1].End) <= chapterGap &&
-		(steps[n].Host == steps[0].Host || steps[n].Technique == steps[0].Technique) {
-		n++
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return n
-}
-
-// tellChapter tells the first step and names what the others did besides.
-func tellChapter(steps []model.Step) string {
-	const most = 6
-	text := strings.TrimSuffix(steps[0].Summary, ".")
-	if t, ok := knowledge.Tactic(steps[0].Tactic); ok {
-		text = t.Name + ": " + text
-	}
-	var also []string
-	for _, s := range steps[1:] {
-		what := s.To
-		if s.Host != steps[0].Host {
-			what = "the same on " + short(s.Host)
-		}
-		if what != "" && what != steps[0].To && !slices.Contains(also, what) {
-			also = append(also, what)
-		}
-	}
-	if n := len(also) - most; n > 0 {
-		also = append(also[:most], fmt.Sprintf("%d more", n))
-	}
-	if len(also) > 0 {
-		text += "; then " + strings.Join(also, ", ")
-	}
-	return text + "."
+	return b
 }
 
 // unreached lists the hosts of the evidence that no entity or step names.
@@ -328,8 +340,11 @@ func title(in *model.Incident, ds []*deed) string {
 		what += " (" + line(t, maxTitleThing) + ")"
 	}
 	var hosts []string
+	if worst.host != "" {
+		hosts = append(hosts, short(worst.host))
+	}
 	for _, s := range in.Steps {
-		if s.Host != "" && !slices.Contains(hosts, short(s.Host)) {
+		if worst.host != "" && s.Host != "" && !slices.Contains(hosts, short(s.Host)) {
 			hosts = append(hosts, short(s.Host))
 		}
 	}
@@ -370,6 +385,9 @@ func weight(d *deed) int {
 	if strings.HasPrefix(d.technique, "T1110") {
 		grave = consequence[knowledge.InitialAccess]
 	}
+	if strings.HasPrefix(d.technique, "T1190") { // breaking in by a flaw is more than the way in
+		grave = consequence[knowledge.PrivilegeEscalation]
+	}
 	if d.severity < 2*model.Medium.Rank() { // see deed.join
 		return max(d.severity, 0)
 	}
@@ -381,13 +399,6 @@ func clockTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z
 func timeOfDay(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-
-func span2(d time.Duration) string {
-	if d >= 48*time.Hour {
-		return fmt.Sprintf("%.0f days", d.Hours()/24)
-	}
-	return fmt.Sprintf("%.1f hours", d.Hours())
-}
 
 // short is a host's name without its domain; addresses stay whole.
 func short(host string) string {

@@ -130,7 +130,7 @@ func cause(d *deed, ds []*deed, made map[*deed]int, before int, root origin) int
 		}
 		r := 0
 		switch {
-		case d.parent.Value != "" && o.process.Value == d.parent.Value:
+		case d.parentKey.Value != "" && o.procKey == d.parentKey:
 			r = 5
 		case d.procKey.Value != "" && o.procKey == d.procKey:
 			r = 4
@@ -170,8 +170,8 @@ func shareKey(a, b *deed) bool {
 
 // whoKey is who did a deed, for grouping: the process instance where known.
 func whoKey(d *deed) string {
-	if d.act == model.ActProcessStart && d.parent.Value != "" {
-		return "child of " + d.parent.Value
+	if d.act == model.ActProcessStart && d.parentKey.Value != "" {
+		return "child of " + d.parentKey.Value
 	}
 	if d.procKey.Value != "" {
 		return d.procKey.Value

@@ -29,6 +29,8 @@ type Case struct {
 	Same     map[string]string  // alert id to that of the alert which told of the same act first
 	// Observed are the events that the alerts are about, by id, as far as known.
 	Observed map[string]*model.Observation
+	// Arrived is when records reached a collector, by event id, of those that say so.
+	Arrived map[string]time.Time
 }
 
 // Memory is what a story asks of the telemetry.
@@ -46,7 +48,8 @@ type Memory interface {
 // Estate is what the whole evidence knows, so that a story can say what was not
 // reached.
 type Estate struct {
-	Hosts []string // every host that the evidence tells of, sorted
+	Hosts    []string  // every host that the evidence tells of, sorted
+	Activity *Activity // how often each of them records something; nil if nobody counted
 }
 
 // Limits of one story.
@@ -82,6 +85,9 @@ func Tell(c Case, mem Memory, estate Estate) *model.Incident {
 	in.Impact = impact(c, ds, mem)
 	in.Next = next(in.Techniques)
 	in.Title = line(title(in, ds), maxTitle)
+	in.Clocks = clocks(c, in.Steps)
+	in.Silences = silences(in, estate.Activity)
+	in.Chapters = chapters(in.Steps, root.told())
 	in.Summary = sentences(in, root, estate)
 	return in
 }

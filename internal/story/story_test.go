@@ -249,6 +249,21 @@ func check(t fataler, w *tale, in *model.Incident) {
 			t.Errorf("a sentence of %d bytes", len(s.Text))
 		}
 	}
+	n := 0
+	for i, c := range in.Chapters { // every step stands in one chapter, in order
+		if c.N != i+1 || c.From != n+1 || c.To < c.From || c.Title == "" || c.Text == "" || c.End.Before(c.Time) || !c.Time.Equal(in.Steps[c.From-1].Time) {
+			t.Errorf("chapter %d: %+v", i+1, c)
+		}
+		n = c.To
+		for _, id := range c.Cites {
+			if !known[id] {
+				t.Errorf("chapter %d cites %s, which does not exist", c.N, id)
+			}
+		}
+	}
+	if n != len(in.Steps) || len(in.Chapters) > maxChapters {
+		t.Errorf("%d chapters tell %d of %d steps", len(in.Chapters), n, len(in.Steps))
+	}
 	if cited == 0 || in.Title == "" || strings.ContainsAny(in.Title, "\r\n") || len(in.Title) > 1000 {
 		t.Errorf("%d citations; title of %d bytes %.100q", cited, len(in.Title), in.Title)
 	}
