@@ -208,24 +208,28 @@ func clip(s string) string {
 	return strings.Clone(strings.ToValidUTF8(s[:min(len(s), maxText)], ""))
 }
 
-// refuse gives up the weakest eighth of what this run saw, the latest of it first: who
+// refuse gives up the weakest quarter of what this run saw, the latest of it first: who
 // floods a run with new names pushes out what the flood brought.
 func (l *Ledger) refuse() {
-	ids := make([]digest, 0, len(l.touched))
-	for id := range l.touched {
-		ids = append(ids, id)
+	type ranked struct {
+		level uint8
+		first int64
+		id    digest
 	}
-	slices.SortFunc(ids, func(a, b digest) int {
-		x, y := l.touched[a], l.touched[b]
-		return cmp.Or(cmp.Compare(x.level(), y.level()), cmp.Compare(y.first, x.first), bytes.Compare(a[:], b[:]))
+	all := make([]ranked, 0, len(l.touched))
+	for id, e := range l.touched {
+		all = append(all, ranked{e.level(), e.first, id})
+	}
+	slices.SortFunc(all, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.level, b.level), cmp.Compare(b.first, a.first), bytes.Compare(a.id[:], b.id[:]))
 	})
-	for _, id := range ids[:max(len(ids)/8, 1)] {
-		e := l.touched[id]
+	for _, x := range all[:max(len(all)/4, 1)] {
+		e := l.touched[x.id]
 		l.tally[e.kind][e.level()]--
 		if e.stored {
 			l.tally[e.kind][e.was]++
 		}
-		delete(l.touched, id)
+		delete(l.touched, x.id)
 		l.stats.Refused++
 	}
 }

@@ -304,3 +304,23 @@ func BenchmarkMillion(b *testing.B) {
 		_ = l.Close()
 	}
 }
+
+// BenchmarkFlood is one run over a million names that nobody saw before, which is four
+// times what a run may bring. It reports the memory that this takes.
+func BenchmarkFlood(b *testing.B) {
+	const names = 1_000_000
+	for range b.N {
+		l, err := Open(filepath.Join(b.TempDir(), "memory"), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for n := range names {
+			l.Note(address(n), sighting(n, levels[1+n%4], onDay(1), fmt.Sprint("host", n%500), tactics[n%5]))
+		}
+		commit(b, l)
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		b.ReportMetric(float64(m.Sys)/(1<<20), "MiB-memory")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/names/float64(b.N), "ns/sighting")
+	}
+}
