@@ -123,7 +123,7 @@ func phrase(d *deed) string {
 	if verb, ok := cloudVerbs[d.act]; ok {
 		s := who + " " + verb.bare
 		if t := d.label(model.Target, model.Resource, model.Mailbox, model.App, model.AccessKey, model.IAMRole, model.User, model.Pod, model.Container, model.Namespace); t != "" {
-			s = who + " " + verb.of + " " + thing(t)
+			s = who + " " + verb.of + " " + quoted(t)
 		}
 		if d.text != "" {
 			s += " by " + quote(d.text)
@@ -156,9 +156,9 @@ func phrase(d *deed) string {
 // image is the name of a process's program, empty where only its number is known.
 func image(p model.Entity) string { return strings.Trim(base(p.Name), "\"'` ") }
 
-// thing names what was acted on; a directory object that only its number names is
+// quoted names what was acted on; a directory object that only its number names is
 // told as one.
-func thing(t string) string {
+func quoted(t string) string {
 	if strings.HasPrefix(t, "%{") {
 		return "an object of the directory"
 	}
