@@ -11,17 +11,25 @@ import (
 	"github.com/catena-sec/catena/sigma"
 )
 
-// subsystems are the columns of a coverage, the last for what is of several.
-var subsystems = []string{string(model.Compute), string(model.Identity), string(model.Network), string(model.Storage), string(model.Database),
+// Machines are told apart by their system, since what an attack does on one says
+// little of the other; macOS, which shares the programs and accounts of Unix, goes
+// with Linux.
+const (
+	windowsColumn = "windows"
+	linuxColumn   = "linux"
+)
+
+// columns are those of a coverage, the last for what is of several subsystems.
+var columns = []string{windowsColumn, linuxColumn, string(model.Identity), string(model.Network), string(model.Storage), string(model.Database),
 	string(model.Kubernetes), string(model.Application), string(model.Email), string(model.Secrets), string(model.Management), report.AnySubsystem}
 
 // Coverage tells what the rules and detectors in use are for.
 func (a *App) Coverage() *report.Coverage {
-	c := &report.Coverage{AttackVersion: knowledge.AttackVersion, Stages: model.Stages, Subsystems: subsystems,
+	c := &report.Coverage{AttackVersion: knowledge.AttackVersion, Stages: model.Stages, Subsystems: columns,
 		Matrix: map[model.Stage]map[string]int{}, Empty: []report.CoverageCell{}}
 	for _, st := range model.Stages {
 		c.Matrix[st] = map[string]int{}
-		for _, s := range subsystems {
+		for _, s := range columns {
 			c.Matrix[st][s] = 0
 		}
 	}
@@ -31,7 +39,7 @@ func (a *App) Coverage() *report.Coverage {
 		if d.Stage == "" {
 			c.Unstaged++
 		} else {
-			c.Matrix[d.Stage][d.Subsystem]++
+			c.Matrix[d.Stage][d.Column()]++
 		}
 		if len(d.Techniques) == 0 {
 			c.Untagged++
@@ -44,7 +52,7 @@ func (a *App) Coverage() *report.Coverage {
 		}
 	}
 	for _, st := range model.Stages {
-		for _, s := range subsystems {
+		for _, s := range columns {
 			if c.Matrix[st][s] == 0 && s != report.AnySubsystem {
 				c.Empty = append(c.Empty, report.CoverageCell{Stage: st, Subsystem: s})
 			}
@@ -123,8 +131,44 @@ func describeRule(d detect.Definition, r *sigma.Rule, byRef map[string]*sigma.Ru
 	}
 	if s := subsystemOf(r, byRef, 0); s != "" {
 		l.Subsystem = string(s)
+		l.column = systemOf(r, byRef, 0)
 	}
 	return l
+}
+
+// Column is where a rule is counted in a coverage: its subsystem, of machines their
+// system.
+func (l *RuleLine) Column() string {
+	if l.Subsystem != string(model.Compute) {
+		return l.Subsystem
+	}
+	return l.column
+}
+
+// systemOf returns the column of a rule about machines.
+func systemOf(r *sigma.Rule, byRef map[string]*sigma.Rule, depth int) string {
+	if r.Correlation == nil {
+		switch r.LogSource.Fold().Product {
+		case "windows":
+			return windowsColumn
+		case "linux", "macos":
+			return linuxColumn
+		}
+		return report.AnySubsystem
+	}
+	out := report.AnySubsystem
+	for i, ref := range r.Correlation.Rules {
+		of := byRef[ref]
+		if of == nil || depth > maxChain {
+			return report.AnySubsystem
+		}
+		s := systemOf(of, byRef, depth+1)
+		if i > 0 && s != out {
+			return report.AnySubsystem
+		}
+		out = s
+	}
+	return out
 }
 
 // maxChain bounds how far correlations of correlations are followed.

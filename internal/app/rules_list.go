@@ -30,6 +30,8 @@ type RuleLine struct {
 	Tactics    []string       `json:"tactics"`
 	Tags       []string       `json:"tags"`          // as written
 	Off        string         `json:"off,omitempty"` // what switches it off; empty for a rule in use
+
+	column string // of a rule about machines: their system, see Column
 }
 
 // A RuleFilter chooses rules; what is empty chooses all.

@@ -59,7 +59,7 @@ type TechniqueCoverage struct {
 }
 
 // subsystemHeads are the columns of the text, short enough for 80.
-var subsystemHeads = map[string]string{"compute": "comp", "identity": "iden", "network": "netw", "storage": "stor", "database": "data", "kubernetes": "kube",
+var subsystemHeads = map[string]string{"compute": "comp", "windows": "win", "linux": "linx", "identity": "iden", "network": "netw", "storage": "stor", "database": "data", "kubernetes": "kube",
 	"application": "appl", "email": "mail", "secrets": "secr", "management": "mgmt", AnySubsystem: "any"}
 
 // CoverageText writes coverage for people. all lists every technique of a tactic

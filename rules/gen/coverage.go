@@ -34,7 +34,8 @@ func writeCoverage(w io.Writer, c *report.Coverage, list []app.RuleLine, gaps ma
 		fmt.Fprintln(b)
 	}
 	fmt.Fprintf(b, "\nA rule counts once: in the stage that its alerts get, and in the subsystem that its log source and the event ids or services it\n"+
-		"requires are about, or under *%s* where that differs from event to event, as it does in the logs of clouds.\n\n"+
+		"requires are about, or under *%s* where that differs from event to event, as it does in the logs of clouds.\n"+
+		"*windows* and *linux* are machines' own acts (compute) by their system, macOS with Linux.\n\n"+
 		"## Cells with fewer than %d rules of their own\n\n"+
 		"| stage | subsystem | rules | seen by rules of several subsystems | why no more |\n|---|---|--:|---|---|\n", report.AnySubsystem, enough)
 	for _, st := range c.Stages {

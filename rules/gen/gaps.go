@@ -53,7 +53,7 @@ func readGaps(src []byte) (map[string]gap, error) {
 func checkGaps(c *report.Coverage, list []app.RuleLine, gaps map[string]gap) error {
 	anyOf := map[string]model.Stage{} // rules counted under any, by name
 	for _, l := range list {
-		if l.File != "" && l.Subsystem == report.AnySubsystem {
+		if l.File != "" && l.Column() == report.AnySubsystem {
 			anyOf[ruleName(l.File)] = l.Stage
 		}
 	}
