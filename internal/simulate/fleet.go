@@ -238,19 +238,32 @@ type fleetTruth struct {
 	Conditions []condition `json:"conditions"`
 }
 
+// watchedTruth is the truth about logs beside which there are products' alerts.
+type watchedTruth struct {
+	model.Truth
+	SameActs []*sameAct `json:"same_acts,omitempty"`
+}
+
+// sameActs are the acts of which more than one record tells, in order of the first.
+func sameActs(of map[string]*sameAct) []*sameAct {
+	out := []*sameAct{}
+	for _, a := range of {
+		if len(a.Records) > 1 {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, func(a, b *sameAct) int { return strings.Compare(a.Records[0], b.Records[0]) })
+	return out
+}
+
 func (f *fleet) truth() *fleetTruth {
-	t := &fleetTruth{Truth: *assemble(f.campaigns, f.records), Benign: []*activity{}, SameActs: []*sameAct{}, Conditions: []condition{}}
+	t := &fleetTruth{Truth: *assemble(f.campaigns, f.records), Benign: []*activity{}, Conditions: []condition{}}
 	for _, a := range f.activities {
 		if len(a.Records) > 0 {
 			t.Benign = append(t.Benign, a)
 		}
 	}
-	for _, a := range f.acts {
-		if len(a.Records) > 1 {
-			t.SameActs = append(t.SameActs, a)
-		}
-	}
-	slices.SortFunc(t.SameActs, func(a, b *sameAct) int { return strings.Compare(a.Records[0], b.Records[0]) })
+	t.SameActs = sameActs(f.acts)
 	for _, g := range f.orgs {
 		t.Conditions = append(t.Conditions, g.conditions...)
 	}

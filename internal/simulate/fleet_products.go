@@ -3,6 +3,7 @@ package simulate
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,6 +19,7 @@ type finding struct {
 	image   string
 	command string
 	hash    string // SHA-256
+	pid     string // of the process, where it is known
 	src     string // the other address, where it is the origin
 	dst     string // and where it is the aim
 	domain  string
@@ -29,6 +31,14 @@ type finding struct {
 	pod     string // namespace/name
 	secret  string // name of a secret of Kubernetes
 	of      belonging
+}
+
+// processID is the number of the process, or a likely one.
+func (f *finding) processID(likely int) int {
+	if n, err := strconv.Atoi(f.pid); err == nil {
+		return n
+	}
+	return likely
 }
 
 type object map[string]any
@@ -90,7 +100,7 @@ func (g *org) graphAlert(f *finding, s *sign, number int, at time.Time) object {
 		add("userEvidence", object{"userAccount": object{"accountName": u.login, "domainName": g.short, "userPrincipalName": u.upn(), "userSid": u.sid, "azureAdUserId": u.id}})
 	}
 	if f.image != "" {
-		add("processEvidence", object{"imageFile": object{"fileName": base(f.image), "filePath": strings.TrimSuffix(dirOf(f.image), `\`), "sha256": f.hash}, "processCommandLine": f.command, "processId": 1000 + number%30000*4})
+		add("processEvidence", object{"imageFile": object{"fileName": base(f.image), "filePath": strings.TrimSuffix(dirOf(f.image), `\`), "sha256": f.hash}, "processCommandLine": f.command, "processId": f.processID(1000 + number%30000*4)})
 	}
 	for _, ip := range []string{f.src, f.dst} {
 		if ip != "" {
@@ -245,7 +255,7 @@ func (g *org) falcoAlert(f *finding, s *sign, number int, at time.Time) object {
 		fields["user.name"] = f.login
 	}
 	if f.image != "" {
-		fields["proc.name"], fields["proc.exepath"], fields["proc.cmdline"], fields["proc.pid"] = base(f.image), f.image, f.command, 2000+number%28000
+		fields["proc.name"], fields["proc.exepath"], fields["proc.cmdline"], fields["proc.pid"] = base(f.image), f.image, f.command, f.processID(2000+number%28000)
 	}
 	if f.dst != "" {
 		fields["fd.sip"] = f.dst

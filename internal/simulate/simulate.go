@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,6 +36,10 @@ type Options struct {
 	// Scenarios are the attacks to plant, by name; none means all of them. "quiet"
 	// plants nothing and is alone in its effect.
 	Scenarios []string
+
+	// Products adds to the form evidence the alerts of products that watch the same
+	// estate, and to the truth which records tell of the same act.
+	Products bool
 
 	// Form is "evidence" (or empty), the logs of one day of a small estate, or
 	// "alerts", what products raised in a fleet of any size. The rest is about the
@@ -55,6 +60,9 @@ const Evidence = "evidence"
 
 // Check says what is wrong with the options, if anything.
 func (o Options) Check() error {
+	if o.Products && o.Form == Alerts {
+		return errors.New("products beside logs are for the form evidence")
+	}
 	if o.Form != "" && o.Form != Evidence && o.Form != Alerts {
 		return fmt.Errorf("form %q: want %s or %s", o.Form, Evidence, Alerts)
 	}
@@ -138,6 +146,9 @@ func Write(dir string, o Options) (Summary, error) {
 		return writeFleet(dir, o)
 	}
 	w := newWorld(o.Seed)
+	if o.Products {
+		w.watch = newWatch(o.Seed)
+	}
 	background(w)
 	for _, s := range scenarios() {
 		if len(o.Scenarios) == 0 || slices.Contains(o.Scenarios, s.name) {
@@ -180,7 +191,11 @@ func (w *world) write(dir string) (Summary, error) {
 		sum.Files++
 		sum.Records += int64(len(f.records))
 	}
-	src, err := json.MarshalIndent(w.truth(), "", " ")
+	truth := &watchedTruth{Truth: *w.truth()}
+	if w.watch != nil {
+		truth.SameActs = sameActs(w.watch.acts)
+	}
+	src, err := json.MarshalIndent(truth, "", " ")
 	if err != nil {
 		return Summary{}, fmt.Errorf("simulate: truth: %w", err)
 	}
@@ -231,6 +246,9 @@ func (w *world) note(f *logFile, numbers []int64) {
 		}
 		c := r.mark.campaign
 		w.records = append(w.records, model.TruthRecord{Input: f.path, Record: numbers[i], Campaign: c.ID, Step: r.mark.step})
+		if r.mark.act != "" {
+			w.watch.same(r.mark, fmt.Sprintf("%s#%d", f.path, numbers[i]))
+		}
 		if r.mark.step > 0 {
 			c.shown = append(c.shown, sight{r.at, r.mark.step, fmt.Sprintf("%s#%d", f.path, numbers[i])})
 		}

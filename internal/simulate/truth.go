@@ -47,7 +47,13 @@ type deed struct {
 // step runs do, whose records all belong to the step, and returns its number.
 // Steps are given in order of time.
 func (c *campaign) step(at time.Time, d deed, do func()) int {
-	return c.plan(at, d, func(n int) { c.again(n, do) })
+	return c.plan(at, d, func(n int) {
+		c.w.added = nil
+		c.again(n, do)
+		if c.w.watch != nil {
+			c.w.tell(d, c.w.added)
+		}
+	})
 }
 
 // plan takes a step down, lets do make what belongs to it, and returns its number.
@@ -68,7 +74,7 @@ func (c *campaign) plan(at time.Time, d deed, do func(n int)) int {
 // again runs do as a later part of an earlier step: a beacon, a scheduled job.
 func (c *campaign) again(step int, do func()) {
 	before := c.w.mark
-	c.w.mark = mark{c, step}
+	c.w.mark = mark{campaign: c, step: step}
 	do()
 	c.w.mark = before
 }

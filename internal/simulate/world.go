@@ -18,7 +18,8 @@ type record struct {
 // A mark says which attack a record belongs to; the zero mark is background.
 type mark struct {
 	campaign *campaign
-	step     int // 0: of the campaign, but of no one step
+	step     int    // 0: of the campaign, but of no one step
+	act      string // names an act that several records tell of
 }
 
 // A logFile is one file of evidence.
@@ -45,6 +46,8 @@ type world struct {
 	mark      mark // of what happens now
 	campaigns []*campaign
 	records   []truthRecord
+	watch     *watch  // nil where nobody watches
+	added     []place // what the step that happens now has recorded so far
 }
 
 // newWorld builds the estate on a working day of March 2026.
@@ -83,6 +86,9 @@ func (w *world) file(path string, f format) *logFile {
 
 // add writes a record down, as a part of what happens now.
 func (w *world) add(f *logFile, at time.Time, body any) {
+	if w.watch != nil && w.mark.campaign != nil {
+		w.added = append(w.added, place{f, len(f.records)})
+	}
 	f.records = append(f.records, record{at, body, w.mark})
 }
 
