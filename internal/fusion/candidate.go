@@ -20,6 +20,7 @@ type candidate struct {
 	gone    bool
 	raised  bool
 	direct  bool // raised by one alert
+	forced  bool // an incident by decision, whatever speaks for it
 	first   time.Time
 	last    time.Time
 	raw     float64
@@ -38,6 +39,7 @@ type candidate struct {
 	ended    bool               // waits to count in its actor's history
 	spawn    float64            // highest score
 	shown    map[string]float64 // event to the bits it has given already
+	bound    []int              // groups of its members that decisions bind
 }
 
 // A groupKey names what further alerts of one kind have in common.
@@ -149,6 +151,10 @@ func (c *candidate) open() {
 func (c *candidate) count(m *meta) {
 	c.metas = append(c.metas, m)
 	c.named = c.named || !m.plain
+	c.forced = c.forced || m.split
+	if m.group != 0 && !slices.Contains(c.bound, m.group) {
+		c.bound = append(c.bound, m.group)
+	}
 	for _, t := range m.alerts[0].Tactics {
 		if !slices.Contains(c.tactics, t) && len(c.tactics) < maxTactics {
 			c.tactics = append(c.tactics, t)
@@ -302,14 +308,13 @@ func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 	m.rep = c.groups[m.kin.rule] + 1
 	if parent != nil {
 		m.via, m.bits, m.terms, m.others = l.via, l.bits, l.terms, l.others
-		m.full = l.gain
-		m.beside = parent.beside || m.aside(l.via.class)
-		if m.gain = c.worth(m, c.once(m, l.gain)); m.beside {
+		m.full = m.weigh(l.gain)
+		m.beside = (parent.beside || m.aside(l.via.class)) && l.via.reason != model.Analyst
+		if m.gain = c.worth(m, c.once(m, m.full)); m.beside {
 			m.gain = 0 // nearness alone makes neither worse
 		}
 	} else {
-		b := e.rates.of(m, nil)
-		m.full = min(seedBits[m.level], max(0, seedBits[m.level]-2*math.Log2(1+float64(b.fired))))
+		m.full = m.weigh(e.alone(m))
 		m.gain = m.full
 	}
 	if c.seed == nil {
@@ -318,6 +323,12 @@ func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 	c.count(m)
 	c.raw += m.gain
 	e.rescore(c, m)
+}
+
+// alone is what m says by itself, in bits.
+func (e *Engine) alone(m *meta) float64 {
+	b := e.rates.of(m, nil)
+	return min(seedBits[m.level], max(0, seedBits[m.level]-2*math.Log2(1+float64(b.fired))))
 }
 
 // rescore brings the score up to date and raises c when it is high enough.
@@ -341,7 +352,7 @@ func (e *Engine) rescore(c *candidate, m *meta) {
 		e.changed(c, Grown, m.alerts[0].ID)
 		return
 	}
-	if !enough || e.routine(c) {
+	if !enough || c.silent() || e.routine(c) {
 		return
 	}
 	c.raised = true
@@ -471,11 +482,13 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 func (e *Engine) reroot(c *candidate, m, parent *meta, l link) {
 	for m != nil {
 		up, old := m.parent, link{via: m.via, bits: m.bits, terms: m.terms, others: m.others}
-		if turned := e.consider(m, parent, c, &l.via); !math.IsInf(turned.bits, 0) {
-			l = turned
+		if l.via.reason != model.Analyst { // whose word does not depend on the direction
+			if turned := e.consider(m, parent, c, &l.via); !math.IsInf(turned.bits, 0) {
+				l = turned
+			}
 		}
 		m.parent, m.via, m.bits, m.terms, m.others = parent, l.via, l.bits, l.terms, l.others
-		m.full = max(m.full, l.gain)
+		m.full = max(m.full, m.weigh(l.gain))
 		parent, m, l = m, up, old
 	}
 }

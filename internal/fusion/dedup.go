@@ -18,11 +18,13 @@ const (
 type burstKey struct {
 	rule               string
 	subject, principal model.EntityKey
+	told               told
 }
 
 type fanKey struct {
 	rule  string
 	pivot model.EntityKey
+	quiet string
 }
 
 type fan struct {
@@ -41,18 +43,31 @@ type dedup struct {
 func newDedup() dedup { return dedup{open: map[burstKey]*meta{}, fans: map[fanKey]*fan{}} }
 
 // offer returns the meta that an alert belongs to and whether it is new.
-func (d *dedup) offer(a *model.Alert, p portrait) (*meta, bool) {
+func (d *dedup) offer(a *model.Alert, p portrait, t told) (*meta, bool) {
 	d.sweep(a.Time)
-	k := burstKey{a.Rule.ID, p.subject, p.principal}
-	if m := d.open[k]; m != nil && !m.gone && m.takes(a, &p) {
-		m.absorb(a)
-		return m, false
+	k := burstKey{a.Rule.ID, p.subject, p.principal, told{0, t.quiet}}
+	torn := false
+	for {
+		m := d.open[k]
+		if m == nil || m.gone || !m.takes(a, &p) {
+			break
+		}
+		if m.admits(t.group) {
+			m.absorb(a)
+			return m, false
+		}
+		torn = true
+		if k.told == t {
+			break
+		}
+		k.told = t // decisions keep it out of the burst that runs: it may have one of its own
 	}
-	if m, isNew := d.fanOut(a, &p); m != nil {
+	if m, isNew := d.fanOut(a, &p, t); m != nil {
 		d.open[k] = m
 		return m, isNew
 	}
 	m := newMeta(a, p)
+	m.quiet, m.torn = t.quiet, torn
 	d.open[k] = m
 	return m, true
 }
@@ -98,18 +113,21 @@ func (m *meta) absorb(a *model.Alert) {
 
 // fanOut counts on how many subjects one rule fires with one thing in common. From
 // fanSubject on they are one meta about that thing.
-func (d *dedup) fanOut(a *model.Alert, p *portrait) (*meta, bool) {
+func (d *dedup) fanOut(a *model.Alert, p *portrait, t told) (*meta, bool) {
 	for _, v := range p.pivots {
 		if v.class <= wide || v.key == p.subject {
 			continue
 		}
-		k := fanKey{a.Rule.ID, v.key}
+		k := fanKey{a.Rule.ID, v.key, t.quiet}
 		f := d.fans[k]
 		if f == nil {
 			f = &fan{begin: a.Time}
 			d.fans[k] = f
 		}
 		if f.meta != nil && f.meta.takes(a, p) {
+			if !f.meta.admits(t.group) {
+				continue
+			}
 			f.meta.absorb(a)
 			return f.meta, false
 		}
@@ -122,7 +140,7 @@ func (d *dedup) fanOut(a *model.Alert, p *portrait) (*meta, bool) {
 		if len(f.subjects) >= fanSubject {
 			whole := portrait{subject: v.key, principal: v.key, pivots: []pivot{v}}
 			f.meta = newMeta(a, whole)
-			f.meta.fan = true
+			f.meta.fan, f.meta.quiet = true, t.quiet
 			f.subjects = nil
 			return f.meta, true
 		}
@@ -165,8 +183,10 @@ func (d *dedup) sweep(now time.Time) {
 
 // close ends the burst of a meta that is forgotten.
 func (d *dedup) close(m *meta) {
-	k := burstKey{m.rule(), m.subject, m.principal}
-	if d.open[k] == m {
-		delete(d.open, k)
+	for _, t := range []told{{0, m.quiet}, {m.group, m.quiet}} {
+		k := burstKey{m.rule(), m.subject, m.principal, t}
+		if d.open[k] == m {
+			delete(d.open, k)
+		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/catena-sec/catena/internal/casebook"
 	"github.com/catena-sec/catena/internal/graph"
 	"github.com/catena-sec/catena/internal/model"
 )
@@ -41,6 +42,9 @@ type Options struct {
 	// Ledger is the memory of what came long before; Run asks it and tells it of the
 	// alerts. nil means that there is none.
 	Ledger Ledger
+	// Decisions are what analysts decided, worked out over the alerts; nil means
+	// nothing.
+	Decisions *casebook.Book
 }
 
 // Tier says how firmly a member belongs.
@@ -65,7 +69,7 @@ type Member struct {
 
 // A Result is one incident, or with Raised false one that almost was.
 type Result struct {
-	ID         string       // model.IncidentID of Seed
+	ID         string       // model.IncidentID of Seed; of incidents that decisions joined, the oldest's
 	Seed       string       // id of the alert it began with
 	Members    []Member     // by time, then id
 	Links      []model.Link // one for every alert but the seed
@@ -105,6 +109,7 @@ type Engine struct {
 	rates   *rates
 	dedup   dedup
 	tellers tellers
+	bind    bind
 	metas   []*meta
 	cands   []*candidate
 	index   map[model.EntityKey]*ring
@@ -143,6 +148,7 @@ func (e *Engine) reset() {
 	e.rates = newRates(e.opt.Priors)
 	e.dedup = newDedup()
 	e.tellers = newTellers()
+	e.bind = newBind(e.opt.Decisions)
 	e.metas, e.seen = nil, map[string]bool{}
 	e.groups = map[groupKey]groupID{}
 	e.restart()
@@ -154,12 +160,14 @@ func (e *Engine) restart() {
 	e.index = map[model.EntityKey]*ring{}
 	e.actors = map[model.EntityKey]*actor{}
 	e.now, e.lag = time.Time{}, 0
+	e.bind.first = map[int]*meta{}
 }
 
 // Run fuses complete evidence: alerts in any order and what memory knows of the
 // acts around them. It looks twice: first with rates of all of the evidence, then
 // without what turned out to be an attack, so that an attack that fills a short
-// capture is not taken for the way things are there. The worst come first;
+// capture is not taken for the way things are there; a third time if decisions link
+// alerts, so that the ids of what was there without them stay. The worst come first;
 // those not raised follow the raised ones and have at least half of the bits.
 func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 	e.reset()
@@ -170,11 +178,13 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 	sorted := append([]*model.Alert(nil), alerts...)
 	sort.SliceStable(sorted, func(i, j int) bool { return before(sorted[i], sorted[j]) })
 	for _, a := range sorted {
-		if a == nil || e.seen[a.ID] {
+		if a == nil || e.seen[a.ID] || e.opt.Decisions.Excluded(a) {
 			continue
 		}
 		e.seen[a.ID] = true
-		if m, isNew := e.dedup.offer(a, e.describe(a)); isNew {
+		m, isNew := e.dedup.offer(a, e.sight(a), e.bind.told(a))
+		e.bind.note(m, a)
+		if isNew {
 			e.admit(m)
 		}
 	}
@@ -186,14 +196,20 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 			e.tellers.hear(e, m)
 		}
 	}
-	e.rates.measure(e.metas, nil)
+	e.bind.eager = false
+	e.rates.measure(e.metas, func(m *meta) bool { return m.torn })
 	e.fold()
-	if !slices.ContainsFunc(e.metas, quarantined) {
-		return e.withEarlier(e.Incidents()) // a second look would see the same
+	if slices.ContainsFunc(e.metas, quarantined) { // else a second look would see the same
+		e.rates.measure(e.metas, func(m *meta) bool { return m.torn || quarantined(m) })
+		e.restart()
+		e.fold()
 	}
-	e.rates.measure(e.metas, quarantined)
-	e.restart()
-	e.fold()
+	if len(e.opt.Decisions.Pairs()) > 0 {
+		e.bind.remember(e.metas)
+		e.bind.eager = true
+		e.restart()
+		e.fold()
+	}
 	return e.withEarlier(e.Incidents())
 }
 
@@ -215,7 +231,7 @@ func (e *Engine) fold() {
 // Add folds one alert and returns what changed. Alerts come roughly in the order
 // of their time; one whose id was seen does nothing.
 func (e *Engine) Add(a *model.Alert) []Change {
-	if a == nil || e.seen[a.ID] {
+	if a == nil || e.seen[a.ID] || e.opt.Decisions.Excluded(a) {
 		return nil
 	}
 	e.live = true
@@ -227,7 +243,8 @@ func (e *Engine) Add(a *model.Alert) []Change {
 	if a.Time.After(e.now) {
 		e.now = a.Time
 	}
-	m, isNew := e.dedup.offer(a, e.describe(a))
+	m, isNew := e.dedup.offer(a, e.sight(a), e.bind.told(a))
+	e.bind.note(m, a)
 	if !isNew {
 		if c := m.cand.top(); c != nil && c.raised {
 			c.extend(m)
@@ -292,7 +309,7 @@ func (e *Engine) learn() {
 		m := e.metas[e.lag]
 		// What is held back from the first day on never becomes known, and what is
 		// not known draws in more of its kind: nothing is held back before a day.
-		if m.first.Sub(e.begin) >= 24*time.Hour && quarantined(m) {
+		if m.torn || m.first.Sub(e.begin) >= 24*time.Hour && quarantined(m) {
 			continue
 		}
 		e.rates.add(m)

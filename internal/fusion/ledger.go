@@ -67,7 +67,7 @@ func (e *Engine) withEarlier(results []*Result) []*Result {
 	of := map[string]*candidate{}
 	for _, c := range e.cands {
 		if c.into == nil && !c.gone {
-			of[c.id()] = c
+			of[e.idOf(c)] = c
 		}
 	}
 	alerts := map[string]*meta{}

@@ -249,7 +249,7 @@ func (e *Engine) judge(m *meta) {
 		}
 		for _, c := range r.list {
 			c = c.top()
-			if c.gone || len(c.metas) == 0 || v.class == near && !c.raised {
+			if c.gone || len(c.metas) == 0 || v.class == near && !c.raised || e.bind.bars(m, c) {
 				continue
 			}
 			if best+quickest < threshold(v.class, m.plain, total, c.score) {
@@ -291,6 +291,8 @@ func (e *Engine) judge(m *meta) {
 	if m.same != nil { // what tells of one act is in one campaign, whatever else speaks for it
 		fit = e.withSame(m, fit)
 	}
+	fit, joined := e.withHome(m, fit)
+	defer e.bind.placed(m)
 	if len(fit) == 0 {
 		c := &candidate{n: len(e.cands)}
 		e.cands = append(e.cands, c)
@@ -300,14 +302,18 @@ func (e *Engine) judge(m *meta) {
 	}
 	c := fit[0].c
 	e.attach(c, m, fit[0].o, fit[0].link)
-	for _, x := range fit[1:] {
+	for i, x := range fit[1:] {
 		other := x.c.top()
+		if i == 0 && joined {
+			c = e.merge(c, other, m, x.o, x.link)
+			continue
+		}
 		need := mergeBits
 		if c.raised && other.raised {
 			need += 3
 		}
 		// That both are at one place, or one weak alert fits both, joins nothing.
-		if x.link.via.class <= wide || x.link.bits < need || other == c {
+		if x.link.via.class <= wide || x.link.bits < need || other == c || e.bind.barsAll(c, other) {
 			continue
 		}
 		c = e.merge(c, other, m, x.o, x.link)
@@ -329,7 +335,7 @@ func (e *Engine) lookBack(m *meta) {
 				break
 			}
 			c, oc := m.cand.top(), o.cand.top()
-			if !o.plain || o.gone || oc == c || oc.raised || len(oc.metas) > backSmall {
+			if !o.plain || o.gone || oc == c || oc.raised || len(oc.metas) > backSmall || e.bind.barsAll(c, oc) {
 				continue
 			}
 			if l := e.consider(o, m, c, v); l.bits >= threshold(v.class, true, 1, c.score) {
@@ -451,7 +457,7 @@ func (e *Engine) backfill(c *candidate) bool {
 		}
 		for _, o := range append([]*meta(nil), r.all...) {
 			oc := o.cand.top()
-			if o.gone || oc == c || oc.raised || len(oc.metas) > backSmall {
+			if o.gone || oc == c || oc.raised || len(oc.metas) > backSmall || e.bind.barsAll(c, oc) {
 				continue
 			}
 			near := nearest(h.metas, o)
@@ -573,7 +579,7 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 		return false
 	}
 	dt := apart(from, to)
-	if dt > backReach || !o.raised && o.mild() && to.aside(v.class) {
+	if dt > backReach || e.bind.barsAll(c, o) || !o.raised && o.mild() && to.aside(v.class) {
 		return false
 	}
 	// It is as rare as the weaker of the two, and not more than raising takes.

@@ -234,6 +234,12 @@ type meta struct {
 	rep    int     // how many of its rule and subject the candidate held when it came
 	beside bool    // came with a candidate that shares only the place
 
+	group  int    // of alerts that decisions join or keep apart, 0 of none
+	linked bool   // a decision joins one of its alerts to others
+	torn   bool   // it would be of a burst but for decisions, so it is no further occurrence
+	split  bool   // a decision took one out of an incident for one of its own
+	quiet  string // the suppression that it falls under, empty if none
+
 	same  *meta   // who told of the same act first, see sameact.go
 	twins []*meta // and who told of it after this one
 }

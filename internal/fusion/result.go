@@ -17,7 +17,7 @@ import (
 func (e *Engine) Incidents() []*Result {
 	var out []*Result
 	for _, c := range e.cands {
-		if c.into != nil || c.gone || (!c.raised && (c.score < e.opt.Threshold/2 || len(c.metas) < 2)) {
+		if c.into != nil || c.gone || (!c.raised && !c.forced && (c.score < e.opt.Threshold/2 || len(c.metas) < 2)) {
 			continue
 		}
 		out = append(out, e.result(c))
@@ -46,9 +46,8 @@ func (e *Engine) result(c *candidate) *Result {
 	if c.direct {
 		bits = max(bits, theta)
 	}
-	r := &Result{ID: c.id(), Seed: c.seed.alerts[0].ID, Bits: round2(bits), Raised: c.raised, First: c.first, Last: c.last,
-		Score: score(bits, theta), Aliases: append([]string(nil), c.aliases...)}
-	sort.Strings(r.Aliases)
+	r := &Result{ID: e.idOf(c), Seed: c.seed.alerts[0].ID, Bits: round2(bits), Raised: c.raised || c.forced, First: c.first, Last: c.last,
+		Score: score(bits, theta), Aliases: e.aliases(c)}
 	metas := append([]*meta(nil), c.metas...)
 	sort.Slice(metas, func(i, j int) bool { return metas[i].n < metas[j].n })
 	top := 0
@@ -69,9 +68,10 @@ func (e *Engine) result(c *candidate) *Result {
 			}
 		}
 		if m.parent != nil {
-			r.Links = append(r.Links, m.toLink())
+			r.Links = append(r.Links, e.toLink(m))
 		}
 	}
+	r.Links = append(r.Links, e.pairLinks(c, r.Links)...)
 	sort.SliceStable(r.Members, func(i, j int) bool { return before(r.Members[i].Alert, r.Members[j].Alert) })
 	sort.SliceStable(r.Links, func(i, j int) bool {
 		if r.Links[i].To != r.Links[j].To {
@@ -88,7 +88,7 @@ func (e *Engine) result(c *candidate) *Result {
 // many mild alerts are no critical incident, nor is much evidence of one act at one
 // place, and one with a critical alert in it is no less than high.
 func severity(c *candidate, bits, theta float64, top int) model.Severity {
-	if !c.raised {
+	if !c.raised && !c.forced {
 		return model.Low
 	}
 	s := 2
@@ -106,6 +106,8 @@ func severity(c *candidate, bits, theta float64, top int) model.Severity {
 // says something by itself.
 func (m *meta) tier() Tier {
 	switch {
+	case m.linked:
+		return Core // by decision
 	case m.beside:
 		return Context
 	case m.same != nil && m.same.cand.top() == m.cand.top() && m.same.tier() == Core:
@@ -125,9 +127,13 @@ func round2(x float64) float64 {
 	return x
 }
 
-func (m *meta) toLink() model.Link {
+func (e *Engine) toLink(m *meta) model.Link {
 	from, to := m.parent.alerts[0], m.alerts[0]
-	detail := m.detail(apart(m.parent, m))
+	if m.via.reason == model.Analyst {
+		return model.Link{From: from.ID, To: to.ID, Reason: model.Analyst, Entity: m.subject, Shared: m.subject.String(),
+			Terms: map[string]float64{}, Detail: "linked by decision of " + e.saidBy(m)}
+	}
+	detail := m.detail(apart(m.parent, m)) + e.rarity(m)
 	if who := m.toldBy(m.cand.top()); who != "" {
 		detail += fmt.Sprintf("; it tells of the same act as %s of %s, and counts for what it adds", who, m.told())
 	}
@@ -242,7 +248,7 @@ func (c *candidate) terms(bits float64) []model.Term {
 func (e *Engine) Explain(id string) string {
 	var b strings.Builder
 	for _, c := range e.cands {
-		if c.gone || c.into != nil || (c.id() != id && !holds(c.aliases, id)) {
+		if c.gone || c.into != nil || (e.idOf(c) != id && c.id() != id && !holds(c.aliases, id)) {
 			continue
 		}
 		fmt.Fprintf(&b, "%s: %.1f bits of %.1f, raised %v, %d tactics, %d places, %d bursts\n", c.id(), c.score, e.opt.Threshold, c.raised, len(c.tactics), c.places(), len(c.metas))

@@ -312,7 +312,7 @@ func (m *meta) told() string {
 // among those that m fits.
 func (e *Engine) withSame(m *meta, fit []offer) []offer {
 	c, v := m.same.cand.top(), m.shared()
-	if c == nil || c.gone || v == nil {
+	if c == nil || c.gone || v == nil || e.bind.bars(m, c) {
 		return fit
 	}
 	l := e.consider(m, m.same, c, v)

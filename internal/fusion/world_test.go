@@ -71,8 +71,11 @@ func (w *world) background(host string, trees int) {
 // attack is a program that a user starts and what it does, in two trees joined by
 // an injection.
 func (w *world) attack(host string, s float64) []*model.Alert {
+	return w.attackOn(host, `corp\alice`, s)
+}
+
+func (w *world) attackOn(host, user string, s float64) []*model.Alert {
 	h := ent(model.Host, model.Subject, host)
-	user := `corp\alice`
 	u := ent(model.User, model.Actor, user)
 	w.start(s, host, host+"-evil", `c:\users\alice\downloads\evil.exe`, host+"-explorer", `c:\windows\explorer.exe`, user)
 	w.start(s+20, host, host+"-cmd", `c:\windows\system32\cmd.exe`, host+"-evil", `c:\users\alice\downloads\evil.exe`, user)
