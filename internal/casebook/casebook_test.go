@@ -55,7 +55,7 @@ func TestReadNamesBadLinesAndGoesOn(t *testing.T) {
 		line(day, model.Cut, "", a, model.IncidentID(b)),
 		line(day, model.JudgeAs, `,"value":"maybe"`, a),
 		line(day, model.Suppress, `,"where":{"rule":"x"}`),
-		line(day, model.Suppress, `,"where":{"rule":"x"},"untill":"2027-01-01T00:00:00Z"`),
+		line(day, model.Suppress, `,"where":{"rule":"x"},"til":"2027-01-01T00:00:00Z"`),
 		line(day, model.Exclude, `,"where":{"entity":"web1"}`),
 		strings.Repeat("x", MaxLine+10),
 		"\xff",

@@ -61,9 +61,9 @@ func PreviewOf(j *Journal, r *model.Report) Preview {
 	for i := range r.Incidents {
 		inc := &r.Incidents[i]
 		q := Quieted{inc.ID, inc.Title, inc.Severity, quiet[inc.ID], members[inc.ID]}
-		switch {
-		case q.Suppressed == 0:
-		case q.Suppressed == q.Members:
+		switch q.Suppressed {
+		case 0:
+		case q.Members:
 			p.Silent = append(p.Silent, q)
 		default:
 			p.Weaker = append(p.Weaker, q)
