@@ -248,19 +248,20 @@ const linkShare = 2
 const maxHolders = 64
 
 func (c *comparison) match() {
-	counts := map[[2]int]int{}
+	var all []overlap
+	counts := newCounter(len(c.b.incidents))
 	for i, list := range c.a.incPlaces {
 		for _, p := range list {
 			if hs := c.b.holders[p]; len(hs) <= maxHolders && len(c.a.holders[p]) <= maxHolders {
 				for _, j := range hs {
-					counts[[2]int{i, int(j)}]++
+					counts.add(int(j))
 				}
 			}
 		}
-	}
-	all := make([]overlap, 0, len(counts))
-	for k, n := range counts {
-		all = append(all, overlap{k[0], k[1], n})
+		for _, j := range counts.seen {
+			all = append(all, overlap{i, j, counts.of[j]})
+		}
+		counts.reset()
 	}
 	slices.SortFunc(all, func(x, y overlap) int {
 		return cmp.Or(cmp.Compare(y.n, x.n), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
@@ -293,33 +294,41 @@ func (c *comparison) match() {
 // pair finds for each alert of A the alert of B by the same rule that shares most
 // of its records.
 func (c *comparison) pair() {
-	type key struct {
-		rule  string
-		place int32
+	rules := map[string]int32{}
+	key := func(rule string, place int32) uint64 {
+		n, ok := rules[rule]
+		if !ok {
+			n = int32(len(rules))
+			rules[rule] = n
+		}
+		return uint64(n)<<32 | uint64(uint32(place))
 	}
-	of := map[key][]int{}
+	of := map[uint64][]int32{} // alerts of B by rule and place
 	for j := range c.b.alerts {
 		for _, p := range c.b.alertPlaces[j] {
-			k := key{c.b.alerts[j].Rule.ID, p}
-			if len(of[k]) < maxHolders {
-				of[k] = append(of[k], j)
+			k := key(c.b.alerts[j].Rule.ID, p)
+			if l := of[k]; len(l) < maxHolders {
+				of[k] = append(l, int32(j))
 			}
 		}
 	}
 	c.pairA, c.pairB = filled(len(c.a.alerts), -1), filled(len(c.b.alerts), -1)
+	counts := newCounter(len(c.b.alerts))
 	for i := range c.a.alerts {
-		n := map[int]int{}
-		best, most := -1, 0
 		for _, p := range c.a.alertPlaces[i] {
-			for _, j := range of[key{c.a.alerts[i].Rule.ID, p}] {
-				if c.pairB[j] >= 0 {
-					continue
-				}
-				if n[j]++; n[j] > most || n[j] == most && j < best {
-					best, most = j, n[j]
+			for _, j := range of[key(c.a.alerts[i].Rule.ID, p)] {
+				if c.pairB[j] < 0 {
+					counts.add(int(j))
 				}
 			}
 		}
+		best := -1
+		for _, j := range counts.seen {
+			if best < 0 || counts.of[j] > counts.of[best] || counts.of[j] == counts.of[best] && j < best {
+				best = j
+			}
+		}
+		counts.reset()
 		if best >= 0 {
 			c.pairA[i], c.pairB[best] = best, i
 		}
@@ -593,6 +602,28 @@ func filled(n, v int) []int {
 		s[i] = v
 	}
 	return s
+}
+
+// A counter counts small numbers, again and again, at the cost of those it saw.
+type counter struct {
+	of   []int
+	seen []int
+}
+
+func newCounter(n int) *counter { return &counter{of: make([]int, n)} }
+
+func (c *counter) add(i int) {
+	if c.of[i] == 0 {
+		c.seen = append(c.seen, i)
+	}
+	c.of[i]++
+}
+
+func (c *counter) reset() {
+	for _, i := range c.seen {
+		c.of[i] = 0
+	}
+	c.seen = c.seen[:0]
 }
 
 // sets are disjoint sets of small numbers.

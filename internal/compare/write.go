@@ -18,10 +18,11 @@ func (r *Result) WriteJSON(w io.Writer) error {
 
 // Bounds of the text; the JSON holds all.
 const (
-	textGroups = 50 // of one kind
-	textRules  = 20
-	textMoves  = 20
-	textJudged = 50
+	textGroups    = 50 // of one kind
+	textMemberMax = 20 // of one group and report
+	textRules     = 20
+	textMoves     = 20
+	textJudged    = 50
 )
 
 // WriteText writes the result for a person. clean makes text from a report safe
@@ -70,18 +71,23 @@ func (r *Result) textGroups(p func(string, ...any)) {
 		}
 		p("")
 		p("%s, %d records shared", g.Kind, g.Shared)
-		for _, m := range g.A {
-			p("  A %s", m)
-		}
-		for _, m := range g.B {
-			p("  B %s", m)
-		}
+		textMembers(p, "A", g.A)
+		textMembers(p, "B", g.B)
 		for _, c := range g.Changes {
 			p("    %s: %s -> %s", c.What, c.A, c.B)
 		}
 		for _, d := range g.Rules {
 			p("    rule %s", d)
 		}
+	}
+}
+
+func textMembers(p func(string, ...any), side string, members []Member) {
+	for _, m := range members[:min(textMemberMax, len(members))] {
+		p("  %s %s", side, m)
+	}
+	if more := len(members) - textMemberMax; more > 0 {
+		p("  %s and %d further", side, more)
 	}
 }
 
