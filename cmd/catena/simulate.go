@@ -34,6 +34,7 @@ func simulateCommand() *cobra.Command {
 	fl.StringArrayVar(&opt.Scenarios, "scenario", nil, fmt.Sprintf("plant only this `attack`, repeatable (default: all of %v; with --form alerts of %v); \"quiet\" plants none", simulate.Names(), simulate.AlertNames()))
 	fl.StringVar(&opt.Form, "form", simulate.Evidence, "`form`: evidence, the logs of one day of a small estate, or alerts, what products raised in a fleet of any size")
 	fl.BoolVar(&opt.Products, "products", false, "beside the logs also alerts of products that watch the same estate")
+	fl.BoolVar(&opt.Troubles, "troubles", false, "lines of logs come late, twice, or all at once after an outage")
 	fl.IntVar(&opt.Hosts, "hosts", 0, "with --form alerts: `number` of machines of each tenant (default 2000)")
 	fl.IntVar(&opt.Days, "days", 0, "with --form alerts: `number` of days (default 10)")
 	fl.IntVar(&opt.Campaigns, "campaigns", 0, "with --form alerts: `number` of attacks (default 8)")

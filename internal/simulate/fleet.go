@@ -238,10 +238,11 @@ type fleetTruth struct {
 	Conditions []condition `json:"conditions"`
 }
 
-// watchedTruth is the truth about logs beside which there are products' alerts.
+// watchedTruth is the truth about logs with what only a watched or troubled estate has.
 type watchedTruth struct {
 	model.Truth
-	SameActs []*sameAct `json:"same_acts,omitempty"`
+	SameActs   []*sameAct  `json:"same_acts,omitempty"`
+	Conditions []condition `json:"conditions,omitempty"`
 }
 
 // sameActs are the acts of which more than one record tells, in order of the first.

@@ -18,7 +18,6 @@ import (
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +40,10 @@ type Options struct {
 	// estate, and to the truth which records tell of the same act.
 	Products bool
 
+	// Troubles lets lines of the form evidence come late, twice, or all at once after
+	// an outage, as they do where logs are collected.
+	Troubles bool
+
 	// Form is "evidence" (or empty), the logs of one day of a small estate, or
 	// "alerts", what products raised in a fleet of any size. The rest is about the
 	// form alerts only; what is zero takes its default.
@@ -60,8 +63,8 @@ const Evidence = "evidence"
 
 // Check says what is wrong with the options, if anything.
 func (o Options) Check() error {
-	if o.Products && o.Form == Alerts {
-		return errors.New("products beside logs are for the form evidence")
+	if (o.Products || o.Troubles) && o.Form == Alerts {
+		return fmt.Errorf("products and troubles are for the form %s: the form %s has both", Evidence, Alerts)
 	}
 	if o.Form != "" && o.Form != Evidence && o.Form != Alerts {
 		return fmt.Errorf("form %q: want %s or %s", o.Form, Evidence, Alerts)
@@ -155,6 +158,9 @@ func Write(dir string, o Options) (Summary, error) {
 			s.plant(w)
 		}
 	}
+	if o.Troubles {
+		w.conditions = w.trouble()
+	}
 	return w.write(dir)
 }
 
@@ -191,7 +197,7 @@ func (w *world) write(dir string) (Summary, error) {
 		sum.Files++
 		sum.Records += int64(len(f.records))
 	}
-	truth := &watchedTruth{Truth: *w.truth()}
+	truth := &watchedTruth{Truth: *w.truth(), Conditions: w.conditions}
 	if w.watch != nil {
 		truth.SameActs = sameActs(w.watch.acts)
 	}

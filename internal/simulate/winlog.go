@@ -15,6 +15,7 @@ type winEvent struct {
 	kind     winKind
 	id       int
 	fields   [][2]string // of EventData, in order
+	number   int         // of the record, where it was given already; 0 for none
 	userData string      // the element in UserData that holds the fields instead, if any
 }
 
@@ -49,6 +50,9 @@ func numbersOf(rs []record) []int64 {
 type recordIDs map[string]int
 
 func (ids recordIDs) next(e *winEvent) int {
+	if e.number > 0 {
+		return e.number
+	}
 	key := e.h.name + e.kind.channel
 	if ids[key] == 0 {
 		ids[key] = 10000 + 37*len(e.h.name+e.kind.channel) + int(e.h.machine[0])*911

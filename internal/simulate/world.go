@@ -41,13 +41,14 @@ type world struct {
 	day    time.Time // midnight of the day that is simulated, UTC
 	estate *estate
 
-	files     []*logFile
-	byPath    map[string]*logFile
-	mark      mark // of what happens now
-	campaigns []*campaign
-	records   []truthRecord
-	watch     *watch  // nil where nobody watches
-	added     []place // what the step that happens now has recorded so far
+	files      []*logFile
+	byPath     map[string]*logFile
+	mark       mark // of what happens now
+	campaigns  []*campaign
+	records    []truthRecord
+	watch      *watch      // nil where nobody watches
+	conditions []condition // what is wrong with sources
+	added      []place     // what the step that happens now has recorded so far
 }
 
 // newWorld builds the estate on a working day of March 2026.
