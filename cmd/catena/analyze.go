@@ -64,6 +64,7 @@ func analyzeCommand() *cobra.Command {
 		allAlerts    bool
 		since, until string
 		memory       string
+		assets       string
 	)
 	c := &cobra.Command{
 		Use:   "analyze PATH...",
@@ -86,6 +87,11 @@ func analyzeCommand() *cobra.Command {
 			}
 			if !opt.Until.IsZero() && !opt.Until.After(opt.Since) {
 				return usageError{fmt.Errorf("--until %s: not after --since %s", until, since)}
+			}
+			if assets != "" {
+				if opt.Assets, err = app.ReadAssets(assets); err != nil {
+					return usageError{fmt.Errorf("--assets: %w", err)}
+				}
 			}
 			writers, err := chooseWriters(formats, out)
 			if err != nil {
@@ -115,6 +121,7 @@ func analyzeCommand() *cobra.Command {
 	fl.StringVar(&out, "out", "", "write one file per format into this `folder`; without it one format goes to standard output")
 	fl.BoolVar(&allAlerts, "alerts", false, "put every alert in the report, not only those inside incidents")
 	fl.StringVar(&memory, "memory", "", "`file` that remembers entities across runs, so that a probe is known months later; made when missing")
+	fl.StringVar(&assets, "assets", "", "YAML `file` that names critical assets; the report says of each whether an attack touched it or could reach it")
 	fl.StringVar(&since, "since", "", "leave out events before this `time` (RFC 3339)")
 	fl.StringVar(&until, "until", "", "leave out events from this `time` on (RFC 3339)")
 	return c

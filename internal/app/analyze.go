@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -69,13 +68,14 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	watch := newWatch(detectors, ev.alerts)
 	var alerts, raised []*model.Alert
 	var bursts detect.Bursts
-	hosts := map[string]bool{}
+	seen := a.newInsight(memory)
 	var activity story.Activity
 	err = stream.each(ctx, func(s *sighting) {
 		watch.until(s.obs.Time)
 		activity.See(s.obs.Host, s.obs.Time)
 		raised = raised[:0]
 		memory.Observe(s.obs)
+		seen.observe(s.obs)
 		for _, r := range s.rules {
 			if i := int(r); a.engine.Alerts(i) {
 				raised = append(raised, detect.Alert(a.engine.Definition(i), s.obs))
@@ -93,9 +93,6 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 				alerts = append(alerts, al)
 			}
 		}
-		if s.obs.Host != "" {
-			hosts[s.obs.Host] = true
-		}
 	})
 	if err != nil {
 		return nil, err
@@ -112,7 +109,9 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	}
 	results := fusion.New(fusion.Options{Ledger: book.over(alerts)}).Run(alerts, memory)
 	at = a.meter.lap(phaseFuse, at)
-	incidents, err := tell(results, memory, stream, story.Estate{Hosts: slices.Sorted(maps.Keys(hosts)), Activity: &activity})
+	estate := a.estate(seen)
+	estate.Activity = &activity
+	incidents, err := tell(results, memory, stream, estate)
 	if err != nil {
 		return nil, err
 	}

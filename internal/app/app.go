@@ -13,6 +13,7 @@ import (
 	"github.com/catena-sec/catena/internal/detect"
 	"github.com/catena-sec/catena/internal/model"
 	"github.com/catena-sec/catena/internal/pack"
+	"github.com/catena-sec/catena/internal/story"
 	"github.com/catena-sec/catena/sigma"
 )
 
@@ -35,6 +36,7 @@ type Options struct {
 	// Memory is the file of what runs remember of entities for months; it is made when
 	// missing. Without one, memory ends with the run.
 	Memory string
+	Assets []story.Asset // what must be told of each incident how it stands; see ReadAssets
 	// Progress is told now and then how far the work is; nil means nobody asks.
 	Progress func(Progress)
 }

@@ -48,6 +48,16 @@ func (a *App) attachEvidence(ctx context.Context, from *inputs, r *model.Report,
 		if id := in.Root.Event; id != "" && !cited[id] {
 			cited[id], extra[id] = true, true
 		}
+		for _, x := range in.Impact.Assets {
+			if x.State != model.AssetReachable {
+				continue // what touched it is of a step
+			}
+			for _, id := range x.Cites {
+				if !cited[id] {
+					cited[id], extra[id] = true, true
+				}
+			}
+		}
 	}
 	wanted := map[string][]place{}
 	refs := map[string]model.Ref{}

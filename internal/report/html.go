@@ -102,6 +102,9 @@ func (h htmlWriter) funcs() template.FuncMap {
 		"kind":      typeWord,
 		"standing":  func(inc model.Incident) string { return standing(&inc) },
 		"decision":  decisionLine,
+		"taken":     func(t model.Taken) string { return takenLine(&t) },
+		"assurance": assuranceWords,
+		"facts":     func(a model.AssetState) string { return assetFacts(&a) },
 	}
 }
 
@@ -199,12 +202,18 @@ type incidentView struct {
 	Lately      []model.Decision // the end of its history
 	MoreHist    int
 	Beside      []besideView
+	Assets      []assetView
 }
 
 // A besideView is a kind of context with its first alert on the page.
 type besideView struct {
 	contextLine
 	Cite cite
+}
+
+type assetView struct {
+	model.AssetState
+	Shown []cite
 }
 
 type citedText struct {
@@ -395,6 +404,9 @@ func (h htmlWriter) incident(n int, raw *model.Incident, alerts map[string]*mode
 		v.Story = append(v.Story, citedText{s.Text, at.cites(raw.Summary[i].Cites)})
 	}
 	v.RootCites = at.cites([]string{raw.Root.Alert, raw.Root.Event})
+	for i := range inc.Impact.Assets {
+		v.Assets = append(v.Assets, assetView{inc.Impact.Assets[i], at.cites(raw.Impact.Assets[i].Cites)})
+	}
 	begins := map[int]*model.Chapter{}
 	for i := range inc.Chapters {
 		begins[inc.Chapters[i].From] = &inc.Chapters[i]

@@ -48,8 +48,19 @@ type Memory interface {
 // Estate is what the whole evidence knows, so that a story can say what was not
 // reached.
 type Estate struct {
-	Hosts    []string  // every host that the evidence tells of, sorted
+	Hosts    []string  // every host that has records of its own in the evidence, sorted
 	Activity *Activity // how often each of them records something; nil if nobody counted
+	// Assets are what the user calls critical, Ways what was seen to lead where; both
+	// are nil when he named none.
+	Assets *Assets
+	Ways   *graph.Ways
+	// Transfers are how much was read and sent; nil when nobody counted.
+	Transfers *graph.Transfers
+	// Platforms are those of ATT&CK that the evidence is of, sorted; empty is unknown.
+	Platforms []string
+	// Visible says how many of the rules in use would show a technique in the records
+	// that this evidence is made of, and in which; nil when nobody asked.
+	Visible func(technique string) (rules int, source string)
 }
 
 // Limits of one story.
@@ -83,7 +94,12 @@ func Tell(c Case, mem Memory, estate Estate) *model.Incident {
 	in.Stages, in.CloudSteps = stages(steps)
 	in.Entities = entities(c, mem)
 	in.Impact = impact(c, ds, mem)
-	in.Next = next(in.Techniques)
+	in.Impact.Taken = taken(ds, in.FirstSeen, in.LastSeen, mem, estate.Transfers)
+	in.Impact.Unseen = unseen(in, estate)
+	in.Impact.Unreached = capped(unreached(in, estate))
+	in.Impact.Assets = assure(in, ds, mem, estate)
+	in.Next = next(in.Techniques, estate)
+	in.Lookalikes = lookalikes(in.Techniques)
 	in.Title = line(title(in, ds), maxTitle)
 	in.Clocks = clocks(c, in.Steps)
 	in.Silences = silences(in, estate.Activity)
@@ -204,17 +220,4 @@ func entities(c Case, mem Memory) []model.EntityView {
 		return cmp.Or(cmp.Compare(b.Alerts, a.Alerts), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Value, b.Value))
 	})
 	return out[:min(len(out), maxEntities)]
-}
-
-// next asks what groups that did the same did besides.
-func next(techniques []string) []model.NextStep {
-	var out []model.NextStep
-	for _, p := range knowledge.Next(techniques, 5) {
-		n := model.NextStep{Technique: p.Technique, Probability: p.Probability, Why: p.Why}
-		if ts := knowledge.TacticsOf(p.Technique); len(ts) > 0 {
-			n.Tactic = ts[0]
-		}
-		out = append(out, n)
-	}
-	return out
 }
