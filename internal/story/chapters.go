@@ -15,10 +15,14 @@ import (
 // Bounds of chapters.
 const (
 	maxChapters = 8   // of one story: more is no summary
+	fewChapters = 5   // of one that is fleeting
 	maxLeads    = 3   // steps that a chapter's text tells
 	littlePlace = 0.1 // share of a chapter's steps below which its title does not name a host
 	mergeCost   = 1.3 // two neighbours that differ by less are one chapter
 )
+
+// fleeting is a story so short that a tool did it all: its parts are hard to tell.
+const fleeting = 5 * time.Minute
 
 // deedsOf say in a manager's words what a tactic comes to.
 var deedsOf = map[string]string{
@@ -45,7 +49,7 @@ func deedOf(s *model.Step) string {
 	if strings.HasPrefix(s.Technique, "T1110") && s.Tactic == knowledge.CredentialAccess {
 		return "guessed passwords"
 	}
-	return cmp.Or(deedsOf[s.Tactic], "did what no tactic names")
+	return cmp.Or(deedsOf[s.Tactic], "drew alerts that name no tactic")
 }
 
 // grave is how much a step matters to a reader: what it led to, and whether an alert
@@ -58,7 +62,7 @@ func grave(s *model.Step) float64 {
 	if strings.HasPrefix(s.Technique, "T1110") {
 		g = float64(1 + consequence[knowledge.InitialAccess])
 	}
-	if len(s.Alerts) == 0 {
+	if len(s.Alerts) == 0 || s.Tactic == "" {
 		g /= 4
 	}
 	return g
@@ -100,6 +104,9 @@ func (s *shares) of(name string) float64 {
 
 // apart is 1 less what both have in common: 0 for equal shares, 1 for nothing.
 func (s *shares) apart(o *shares) float64 {
+	if s.total == 0 || o.total == 0 { // nothing is known that would tell them apart
+		return 0
+	}
 	common := 0.0
 	for i, name := range s.names {
 		if j := slices.Index(o.names, name); j >= 0 {
@@ -140,7 +147,13 @@ func chapters(steps []model.Step, told []string) []model.Chapter {
 		s := &steps[i]
 		parts[i] = part{from: i, to: i + 1, end: s.End}
 		parts[i].places.add(placeOf(s), 1)
-		parts[i].purposes.add(purposeOf(s), grave(s))
+		if p := purposeOf(s); p != "" {
+			parts[i].purposes.add(p, grave(s))
+		}
+	}
+	most := maxChapters
+	if latest(parts[0].end, parts[len(parts)-1].end).Sub(steps[0].Time) < fleeting {
+		most = fewChapters
 	}
 	for len(parts) > 1 {
 		best, least := 0, math.Inf(1)
@@ -149,7 +162,7 @@ func chapters(steps []model.Step, told []string) []model.Chapter {
 				best, least = i, c
 			}
 		}
-		if least >= mergeCost && len(parts) <= maxChapters {
+		if least >= mergeCost && len(parts) <= most {
 			break
 		}
 		parts[best].take(&parts[best+1])
@@ -163,14 +176,17 @@ func chapters(steps []model.Step, told []string) []model.Chapter {
 }
 
 // differs is how much there is between a part and the next, in no unit: another
-// purpose 1, another place 1, or 2 unless the same is done there at once; a pause by
-// its logarithm; and it takes more to give up two long parts than to let a short one
-// join.
+// purpose 1; another place 1, half of it where the same is done at once and twice
+// where something else is, or much later; a pause by its logarithm. It takes more to
+// give up two long parts than to let a short one join.
 func (p *part) differs(next *part, steps []model.Step) float64 {
 	pause := max(steps[next.from].Time.Sub(p.end), 0)
 	purpose, place := p.purposes.apart(&next.purposes), p.places.apart(&next.places)
-	if pause > chapterGap || purpose > 0.5 {
+	switch {
+	case pause > chapterGap || purpose > 0.5:
 		place *= 2
+	case pause < time.Minute: // one act on many machines
+		place /= 2
 	}
 	return purpose + place + 0.5*math.Log2(1+pause.Minutes()/10) + 0.3*math.Log2(float64(min(p.to-p.from, next.to-next.from)))
 }
