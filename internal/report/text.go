@@ -26,6 +26,8 @@ const (
 	textSentences = 40
 	textLinks     = 5
 	textNext      = 4
+	textTaken     = 4
+	textAssets    = 40
 	textAlone     = 25
 	textErrors    = 8
 )
@@ -261,7 +263,7 @@ func (t textWriter) reached(p *page, inc *model.Incident) {
 	for _, g := range []struct {
 		name string
 		keys []string
-	}{{"compromised", m.Compromised}, {"touched", m.Touched}, {"exposed", m.Exposed}, {"data", m.Data}} {
+	}{{"compromised", m.Compromised}, {"touched", m.Touched}, {"exposed", m.Exposed}, {"data", m.Data}, {"no records", hostKeys(m.Unseen)}} {
 		if len(g.keys) == 0 {
 			continue
 		}
@@ -275,6 +277,41 @@ func (t textWriter) reached(p *page, inc *model.Incident) {
 		}
 		p.wrapped("   "+p.bold(fmt.Sprintf("%-12s", g.name))+" ", strings.Repeat(" ", 16), strings.Join(names, ", "))
 	}
+	for i, x := range m.Taken {
+		if i == textTaken {
+			p.line("                " + p.dim(fmt.Sprintf("and %d more amounts in report.json", len(m.Taken)-i)))
+			break
+		}
+		name := ""
+		if i == 0 {
+			name = "amounts"
+		}
+		p.wrapped("   "+p.bold(fmt.Sprintf("%-12s", name))+" ", strings.Repeat(" ", 18), takenLine(&x))
+	}
+	t.assets(p, m.Assets)
+}
+
+// assets says of each asset that the user named how it stands, and why.
+func (t textWriter) assets(p *page, list []model.AssetState) {
+	if len(list) == 0 {
+		return
+	}
+	p.heading("Critical assets")
+	for i := range list {
+		a := &list[i]
+		if i == textAssets {
+			p.line("   " + p.dim(fmt.Sprintf("and %d more in report.json", len(list)-i)))
+			break
+		}
+		state := fmt.Sprintf("%-13s", assuranceWords(a.State))
+		switch a.State {
+		case model.AssetTouched, model.AssetReachable:
+			state = p.warn(state)
+		case model.AssetNoTelemetry, model.AssetNotReachable:
+		}
+		p.wrapped("   "+state+" ", strings.Repeat(" ", 17), p.bold(a.Name)+" "+p.dim(assetFacts(a)))
+		p.wrapped(strings.Repeat(" ", 17), strings.Repeat(" ", 17), a.Ground)
+	}
 }
 
 func (t textWriter) next(p *page, inc *model.Incident) {
@@ -287,7 +324,12 @@ func (t textWriter) next(p *page, inc *model.Incident) {
 		if what == "" {
 			what = t.names.tactic(n.Tactic)
 		}
-		p.wrapped(fmt.Sprintf("   %5s  ", percent(n.Probability)), "          ", join(": ", p.bold(what), n.Why))
+		p.wrapped(fmt.Sprintf("   %5s  ", percent(n.Probability)), "          ", join("; ", join(": ", p.bold(what), n.Why), n.Feasible, n.Visible))
+	}
+	for i := range inc.Lookalikes {
+		if l := &inc.Lookalikes[i]; l.Warning != "" {
+			p.wrapped("       !  ", "          ", p.warn(l.Warning))
+		}
 	}
 }
 

@@ -264,16 +264,17 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 		add(text)
 	}
 	add(in.Impact.Summary)
+	for _, t := range worthTelling(in.Impact.Taken) {
+		add(takenText(&t)+".", t.Cites...)
+	}
+	if text, cites := assetSentence(in.Impact.Assets); text != "" {
+		add(text, cites...)
+	}
+	if hosts := in.Impact.Unseen; len(hosts) > 0 {
+		add(fmt.Sprintf("It touched %s, of which no own records are in the evidence: what else was done there cannot be said.", hostNames(hosts)))
+	}
 	if rest := unreached(in, estate); len(rest) > 0 {
-		names := make([]string, 0, 5)
-		for _, h := range rest[:min(5, len(rest))] {
-			names = append(names, short(h))
-		}
-		more := ""
-		if len(rest) > 5 {
-			more = fmt.Sprintf(" and %d more", len(rest)-5)
-		}
-		add(fmt.Sprintf("No sign of it on %s%s, whose logs are in the evidence.", strings.Join(names, ", "), more))
+		add(fmt.Sprintf("No sign of it on %s, whose logs are in the evidence.", hostNames(rest)))
 	}
 	if !root.seen {
 		add("How the attacker got in is not in the evidence.")
