@@ -285,7 +285,8 @@ func (n *renamer) rename(es []model.Entity) {
 				e.Value = domain + `\` + n.prefix + name
 			}
 		case model.Process, model.File, model.Session, model.App:
-			if host, _, ok := strings.Cut(e.Value, ":"); ok && n.hosts[host] {
+			host, _, ok := strings.Cut(e.Value, ":")
+			if ok && n.hosts[host] || !ok && e.Type == model.Process { // a process has one machine, and captures of one laboratory share some
 				e.Value = n.prefix + e.Value
 			}
 		case model.IP:

@@ -20,6 +20,7 @@ type candidate struct {
 	gone    bool
 	raised  bool
 	direct  bool // raised by one alert
+	slight  bool // raised without the bits for it, see act.go
 	forced  bool // an incident by decision, whatever speaks for it
 	first   time.Time
 	last    time.Time
@@ -349,6 +350,7 @@ func (e *Engine) rescore(c *candidate, m *meta) {
 		e.ended = append(e.ended, c)
 	}
 	if c.raised {
+		c.slight = c.slight && !enough
 		e.changed(c, Grown, m.alerts[0].ID)
 		return
 	}
@@ -472,6 +474,7 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 		e.rescore(a, m)
 	}
 	a.direct = a.direct || b.direct
+	a.slight = a.slight && (b.slight || !b.raised) && a.score < e.opt.Threshold
 	b.metas = nil
 	return a
 }

@@ -114,8 +114,9 @@ type Engine struct {
 	cands   []*candidate
 	index   map[model.EntityKey]*ring
 	groups  map[groupKey]groupID
-	turn    int     // judgements so far
-	offers  []offer // of the judgement at hand
+	firings map[groupID]int // metas by rule, wherever
+	turn    int             // judgements so far
+	offers  []offer         // of the judgement at hand
 	actors  map[model.EntityKey]*actor
 	ended   []*candidate // dominated by one user, waiting to count against him
 	seen    map[string]bool
@@ -150,7 +151,7 @@ func (e *Engine) reset() {
 	e.tellers = newTellers()
 	e.bind = newBind(e.opt.Decisions)
 	e.metas, e.seen = nil, map[string]bool{}
-	e.groups = map[groupKey]groupID{}
+	e.groups, e.firings = map[groupKey]groupID{}, map[groupID]int{}
 	e.restart()
 }
 
@@ -204,11 +205,13 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 		e.restart()
 		e.fold()
 	}
+	e.singled()
 	if len(e.opt.Decisions.Pairs()) > 0 {
 		e.bind.remember(e.metas)
 		e.bind.eager = true
 		e.restart()
 		e.fold()
+		e.singled()
 	}
 	return e.withEarlier(e.Incidents())
 }
@@ -258,11 +261,14 @@ func (e *Engine) Add(a *model.Alert) []Change {
 	e.rates.cold = 50 * math.Exp2(-e.now.Sub(e.begin).Hours()/6)
 	e.judge(m)
 	switch c := m.cand.top(); {
-	case c.raised:
+	case c.proven():
 		e.backfill(c)
 		e.join(c)
 	case e.grave(c):
 		e.join(c)
+	}
+	if c := m.cand.top(); e.now.Sub(e.begin) >= actCold && e.stands(c) {
+		e.single(c)
 	}
 	if len(e.metas) > e.opt.MaxMetas {
 		e.forget()
@@ -274,6 +280,7 @@ func (e *Engine) Add(a *model.Alert) []Change {
 func (e *Engine) admit(m *meta) {
 	m.n = len(e.metas)
 	m.kin = e.kinOf(m)
+	e.firings[m.kin.any]++
 	if all := e.mem.Observed(); all >= 200 {
 		for i := range m.pivots {
 			if v := &m.pivots[i]; v.class == shared {
@@ -338,12 +345,14 @@ func (e *Engine) forget() {
 	}
 	e.metas, e.lag = kept, lag
 	groups := map[groupKey]groupID{}
+	firings := map[groupID]int{}
 	for _, m := range kept {
 		for _, k := range m.groupKeys() {
 			groups[k] = e.groups[k]
 		}
+		firings[m.kin.any]++
 	}
-	e.groups = groups
+	e.groups, e.firings = groups, firings
 	live := e.cands[:0]
 	for _, c := range e.cands {
 		if c.into == nil && !c.gone {

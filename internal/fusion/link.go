@@ -249,7 +249,7 @@ func (e *Engine) judge(m *meta) {
 		}
 		for _, c := range r.list {
 			c = c.top()
-			if c.gone || len(c.metas) == 0 || v.class == near && !c.raised || e.bind.bars(m, c) {
+			if c.gone || len(c.metas) == 0 || v.class == near && !c.proven() || e.bind.bars(m, c) {
 				continue
 			}
 			if best+quickest < threshold(v.class, m.plain, total, c.score) {
@@ -309,7 +309,7 @@ func (e *Engine) judge(m *meta) {
 			continue
 		}
 		need := mergeBits
-		if c.raised && other.raised {
+		if c.proven() && other.proven() {
 			need += 3
 		}
 		// That both are at one place, or one weak alert fits both, joins nothing.
@@ -335,7 +335,7 @@ func (e *Engine) lookBack(m *meta) {
 				break
 			}
 			c, oc := m.cand.top(), o.cand.top()
-			if !o.plain || o.gone || oc == c || oc.raised || len(oc.metas) > backSmall || e.bind.barsAll(c, oc) {
+			if !o.plain || o.gone || oc == c || oc.proven() || len(oc.metas) > backSmall || e.bind.barsAll(c, oc) {
 				continue
 			}
 			if l := e.consider(o, m, c, v); l.bits >= threshold(v.class, true, 1, c.score) {
@@ -457,7 +457,7 @@ func (e *Engine) backfill(c *candidate) bool {
 		}
 		for _, o := range append([]*meta(nil), r.all...) {
 			oc := o.cand.top()
-			if o.gone || oc == c || oc.raised || len(oc.metas) > backSmall || e.bind.barsAll(c, oc) {
+			if o.gone || oc == c || oc.proven() || len(oc.metas) > backSmall || e.bind.barsAll(c, oc) {
 				continue
 			}
 			near := nearest(h.metas, o)
@@ -605,9 +605,9 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 	l.bits = l.terms.time + l.terms.background
 	need := joinBits
 	switch {
-	case c.raised && o.raised:
+	case c.proven() && o.proven():
 		need += 3
-	case !c.raised:
+	case !c.proven():
 		need = linkWide
 	}
 	if l.bits < need {

@@ -43,7 +43,7 @@ func score(bits, theta float64) int { return int(math.Round(100 / (1 + math.Exp2
 func (e *Engine) result(c *candidate) *Result {
 	theta := e.opt.Threshold
 	bits := c.score
-	if c.direct {
+	if c.direct || c.slight {
 		bits = max(bits, theta)
 	}
 	r := &Result{ID: e.idOf(c), Seed: c.seed.alerts[0].ID, Bits: round2(bits), Raised: c.raised || c.forced, First: c.first, Last: c.last,
@@ -238,7 +238,11 @@ func (c *candidate) terms(bits float64) []model.Term {
 		out = append(out, model.Term{What: fmt.Sprintf("breadth: %d %s on %d places", len(c.tactics), noun, c.places()), Bits: round2(d)})
 	}
 	if d := bits - c.score; round2(d) > 0 {
-		out = append(out, model.Term{What: "a critical rule that is enough alone", Bits: round2(d)})
+		what := "a critical rule that is enough alone"
+		if !c.direct {
+			what = "a grave act that nobody else does, and that is enough alone"
+		}
+		out = append(out, model.Term{What: what, Bits: round2(d)})
 	}
 	return out
 }
