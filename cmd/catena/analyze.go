@@ -63,6 +63,7 @@ func analyzeCommand() *cobra.Command {
 		out          string
 		allAlerts    bool
 		since, until string
+		decisions    string
 		memory       string
 		assets       string
 	)
@@ -93,6 +94,7 @@ func analyzeCommand() *cobra.Command {
 					return usageError{fmt.Errorf("--assets: %w", err)}
 				}
 			}
+			opt.Decisions = decisions
 			writers, err := chooseWriters(formats, out)
 			if err != nil {
 				return err
@@ -120,8 +122,9 @@ func analyzeCommand() *cobra.Command {
 	fl.StringArrayVar(&formats, "format", nil, "`form` of the report, repeatable: "+strings.Join(formatNames(), ", ")+" (default: text)")
 	fl.StringVar(&out, "out", "", "write one file per format into this `folder`; without it one format goes to standard output")
 	fl.BoolVar(&allAlerts, "alerts", false, "put every alert in the report, not only those inside incidents")
-	fl.StringVar(&memory, "memory", "", "`file` that remembers entities across runs, so that a probe is known months later; made when missing")
 	fl.StringVar(&assets, "assets", "", "YAML `file` that names critical assets; the report says of each whether an attack touched it or could reach it")
+	fl.StringVar(&memory, "memory", "", "`file` that remembers entities across runs, so that a probe is known months later; made when missing")
+	fl.StringVar(&decisions, "decisions", "", "journal `file` of analysts' decisions, which incidents obey; see 'catena decide'")
 	fl.StringVar(&since, "since", "", "leave out events before this `time` (RFC 3339)")
 	fl.StringVar(&until, "until", "", "leave out events from this `time` on (RFC 3339)")
 	return c

@@ -90,7 +90,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().BoolP("quiet", "q", false, "no progress on standard error")
-	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), diffCommand(), decodeCommand(), sourcesCommand(), benchCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), decideCommand(), diffCommand(), decodeCommand(), sourcesCommand(), benchCommand(), schemaCommand(), versionCommand())
 	wrapArgs(root)
 	return root
 }
@@ -119,7 +119,7 @@ func versionCommand() *cobra.Command {
 
 func schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "schema NAME", Short: "Print a JSON Schema: report, incident, alert, event", Args: cobra.ExactArgs(1),
+		Use: "schema NAME", Short: "Print a JSON Schema: report, incident, alert, event, decision", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			b, err := report.Schema(args[0])
 			if err != nil {

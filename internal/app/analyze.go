@@ -44,6 +44,11 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	}
 	defer book.release()
 
+	decided, err := a.readDecisions()
+	if err != nil {
+		return nil, err
+	}
+
 	// The evidence itself, in parallel; what comes back is in the order of the inputs.
 	at := a.meter.start()
 	ev, err := a.scan(ctx, in)
@@ -107,7 +112,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	for _, al := range alerts {
 		knowledge.Classify(al)
 	}
-	results := fusion.New(fusion.Options{Ledger: book.over(alerts)}).Run(alerts, memory)
+	results := fusion.New(fusion.Options{Ledger: book.over(alerts), Decisions: decided.over(alerts)}).Run(alerts, memory)
 	at = a.meter.lap(phaseFuse, at)
 	estate := a.estate(seen)
 	estate.Activity = &activity
@@ -123,6 +128,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 		return nil, err
 	}
 	a.meter.lap(phaseEvidence, at)
+	decided.tell(r)
 	book.keep(r)
 	a.progress(Progress{Phase: "done", Inputs: len(ev.inputs), Events: ev.events, Done: true})
 	return r, nil

@@ -33,10 +33,11 @@ type Options struct {
 	Workers   int            // 0 means all cores; the result does not depend on it
 	Stdin     io.Reader      // what the path "-" reads
 	GeoIP     []string       // MaxMind databases of places and networks
+	Decisions string         // file of the journal of analysts' decisions; see package casebook
+	Assets    []story.Asset  // what must be told of each incident how it stands; see ReadAssets
 	// Memory is the file of what runs remember of entities for months; it is made when
 	// missing. Without one, memory ends with the run.
 	Memory string
-	Assets []story.Asset // what must be told of each incident how it stands; see ReadAssets
 	// Progress is told now and then how far the work is; nil means nobody asks.
 	Progress func(Progress)
 }

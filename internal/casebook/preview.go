@@ -2,6 +2,7 @@ package casebook
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -73,4 +74,54 @@ func PreviewOf(j *Journal, r *model.Report) Preview {
 		return cmp.Compare(y.Suppressed*x.Members, x.Suppressed*y.Members) // by share
 	})
 	return p
+}
+
+// InReport says which of the ids that a decision names a report does not hold, or
+// that no alert of it meets its condition; nil if all is there. An id that the report
+// redirects is there.
+func InReport(d model.Decision, r *model.Report) error {
+	known := map[string]bool{}
+	for i := range r.Alerts {
+		known[r.Alerts[i].ID] = true
+	}
+	for i := range r.Incidents {
+		known[r.Incidents[i].ID] = true
+		for _, id := range slices.Concat(r.Incidents[i].Alerts, r.Incidents[i].Context) {
+			known[id] = true
+		}
+	}
+	now := map[string]string{}
+	for _, x := range r.Redirects {
+		known[x.From], now[x.From] = true, x.To
+	}
+	for _, t := range d.Targets {
+		if !known[t] {
+			return fmt.Errorf("there is no %s in it", t)
+		}
+	}
+	inside := func(alert, incident string) bool {
+		return slices.ContainsFunc(r.Incidents, func(inc model.Incident) bool {
+			return inc.ID == cmp.Or(now[incident], incident) && (slices.Contains(inc.Alerts, alert) || slices.Contains(inc.Context, alert))
+		})
+	}
+	switch d.Kind {
+	case model.Move:
+		if !inside(d.Targets[0], d.Targets[1]) {
+			return fmt.Errorf("%s is not in %s", d.Targets[0], d.Targets[1])
+		}
+	case model.Split:
+		for _, a := range d.Targets[1:] {
+			if !inside(a, d.Targets[0]) {
+				return fmt.Errorf("%s is not in %s", a, d.Targets[0])
+			}
+			if model.IncidentID(a) == d.Targets[0] {
+				return fmt.Errorf("%s is what %s began with and stays in it; name those that leave", a, d.Targets[0])
+			}
+		}
+	case model.Exclude, model.Suppress:
+		if !slices.ContainsFunc(r.Alerts, func(a model.Alert) bool { return Matches(&d, &a) }) {
+			return fmt.Errorf("no alert in it is meant (it holds all alerts if it was made with --alerts)")
+		}
+	}
+	return nil
 }
