@@ -143,6 +143,47 @@ func TestRunThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
+// A machine that stops in the middle of a commit leaves what was there before: the file
+// and its log as they stand then are opened elsewhere.
+func TestCrashLeavesWhatWasThere(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "memory")
+	l := mustOpen(t, path)
+	l.Note(address(1), sighting(1, model.High, onDay(1), "a", "impact"))
+	commit(t, l)
+	before := content(t, path)
+	l = mustOpen(t, path)
+	if _, err := l.store.tx.Exec("PRAGMA cache_size = 4"); err != nil { // so that pages go to the log before the commit
+		t.Fatal(err)
+	}
+	for n := range 5000 {
+		id := digestOf("ip", fmt.Sprint(n))
+		if _, err := l.store.tx.Exec("INSERT INTO entity (id, level, last, record) VALUES (?, 0, 0, zeroblob(100))", id[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	crashed := filepath.Join(dir, "crashed")
+	for _, ext := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + ext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ext != "" && len(b) < 100_000 {
+			t.Fatalf("the log has %d bytes: nothing of the run is in it", len(b))
+		}
+		if err := os.WriteFile(crashed+ext, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := content(t, crashed); got != before {
+		t.Errorf("after a crash the file holds %d bytes of rows, want the %d of before", len(got), len(before))
+	}
+	after := mustOpen(t, crashed)
+	if _, ok := after.Recall(address(1), onDay(9)); !ok {
+		t.Error("what was remembered before the crash is not recalled")
+	}
+}
+
 func TestSecondRunWaitsForTheFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "memory")
 	mustOpen(t, path)
