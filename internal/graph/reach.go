@@ -70,7 +70,7 @@ func (w *Ways) Observe(o *model.Observation) {
 	host := model.EntityKey{Type: model.Host, Value: o.Host}
 	get := func(r model.Role, types ...model.EntityType) (model.EntityKey, bool) {
 		for _, t := range types {
-			if e, ok := o.Find(t, r); ok && e.Value != "" && !(t == model.User && builtin(e.Value)) {
+			if e, ok := o.Find(t, r); ok && e.Value != "" && (t != model.User || !builtin(e.Value)) {
 				return w.m.names.key(e, o.Time), true
 			}
 		}

@@ -91,11 +91,15 @@ func touching(a *Assets, ds []*deed, mem Memory, e Estate) map[int][]*deed {
 	return out
 }
 
-// touchedGround tells the first act on an asset, and the gravest.
+// touchedGround tells the gravest act on an asset; of a host, one that happened on it
+// before one that only names it.
 func touchedGround(a *Assets, i int, ds []*deed, in *model.Incident) (string, []string) {
+	on := func(d *deed) bool {
+		return d.host != "" && slices.Contains(a.of(model.EntityKey{Type: model.Host, Value: d.host}), i)
+	}
 	lead := ds[0]
 	for _, d := range ds {
-		if d.severity > lead.severity {
+		if on(d) != on(lead) && on(d) || on(d) == on(lead) && d.severity > lead.severity {
 			lead = d
 		}
 	}

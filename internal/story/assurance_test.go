@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/catena-sec/catena/internal/graph"
+	"github.com/catena-sec/catena/internal/knowledge"
 	"github.com/catena-sec/catena/internal/model"
 )
 
@@ -206,12 +207,21 @@ func TestNextIsOfThisEstate(t *testing.T) {
 		t.Fatalf("%d next", len(in.Next))
 	}
 	for i, n := range in.Next {
-		if n.Feasible != "possible on what this evidence is of: Windows" || n.Visible == "" || i > 0 && n.Probability > in.Next[i-1].Probability {
+		if n.Feasible != "possible here (Windows)" || n.Visible == "" || i > 0 && n.Probability > in.Next[i-1].Probability {
 			t.Errorf("%+v", n)
 		}
 		if blind := strings.HasPrefix(n.Visible, "no rule"); blind != (n.Technique == "T1082") {
 			t.Errorf("%s: %s", n.Technique, n.Visible)
 		}
+	}
+	for _, n := range next([]string{"execution", "credential-access"}, []string{"T1059.001", "T1003.001", "T1204.002"}, Estate{}) {
+		if !slices.ContainsFunc(knowledge.TacticsOf(n.Technique), within) {
+			t.Errorf("%s is told as next, and lies behind", n.Technique)
+		}
+	}
+	behind := next([]string{"reconnaissance"}, []string{"T1595.002", "T1059.001", "T1204.002", "T1105"}, Estate{})
+	if !slices.ContainsFunc(behind, func(n model.NextStep) bool { return !slices.ContainsFunc(knowledge.TacticsOf(n.Technique), within) }) {
+		t.Errorf("nobody is in, and no way in is told: %+v", behind)
 	}
 	if s := visible(1, "aws cloudtrail"); s != "you would see it through aws cloudtrail (1 rule)" {
 		t.Error(s)

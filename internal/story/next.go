@@ -17,12 +17,17 @@ const (
 )
 
 // next asks what groups that did the same did besides, as far as it can be done in
-// this estate, and says by what it would be seen.
-func next(techniques []string, e Estate) []model.NextStep {
+// this estate, and says by what it would be seen. What only lets an attacker in is
+// left out once he is seen to be in: if he did it, it lies behind, unseen.
+func next(tactics, techniques []string, e Estate) []model.NextStep {
 	var out []model.NextStep
+	in := slices.ContainsFunc(tactics, within)
 	for _, p := range knowledge.Next(techniques, maxNextSeen) {
 		if len(out) == maxNext {
 			break
+		}
+		if in && !slices.ContainsFunc(knowledge.TacticsOf(p.Technique), within) {
+			continue
 		}
 		n := model.NextStep{Technique: p.Technique, Tactic: p.Tactic, Probability: p.Probability, Why: p.Why}
 		if len(e.Platforms) > 0 {
@@ -31,7 +36,7 @@ func next(techniques []string, e Estate) []model.NextStep {
 			if len(here) == 0 {
 				continue
 			}
-			n.Feasible = "possible on what this evidence is of: " + strings.Join(here, ", ")
+			n.Feasible = "possible here (" + strings.Join(here, ", ") + ")"
 		}
 		if e.Visible != nil {
 			n.Visible = visible(e.Visible(p.Technique))
@@ -39,6 +44,15 @@ func next(techniques []string, e Estate) []model.NextStep {
 		out = append(out, n)
 	}
 	return out
+}
+
+// within says whether a tactic is of an attacker who is in already.
+func within(tactic string) bool {
+	switch tactic {
+	case knowledge.Reconnaissance, knowledge.ResourceDevelopment, knowledge.InitialAccess:
+		return false
+	}
+	return true
 }
 
 func visible(rules int, source string) string {

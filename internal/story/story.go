@@ -98,7 +98,7 @@ func Tell(c Case, mem Memory, estate Estate) *model.Incident {
 	in.Impact.Unseen = unseen(in, estate)
 	in.Impact.Unreached = capped(unreached(in, estate))
 	in.Impact.Assets = assure(in, ds, mem, estate)
-	in.Next = next(in.Techniques, estate)
+	in.Next = next(in.Tactics, in.Techniques, estate)
 	in.Lookalikes = lookalikes(in.Techniques)
 	in.Title = line(title(in, ds), maxTitle)
 	in.Clocks = clocks(c, in.Steps)
