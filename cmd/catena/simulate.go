@@ -31,7 +31,7 @@ func simulateCommand() *cobra.Command {
 	fl := c.Flags()
 	fl.StringVar(&out, "out", "", "`folder` to write evidence/ and truth.json into")
 	fl.Uint64Var(&opt.Seed, "seed", 1, "`number` that decides everything: the same seed gives the same bytes")
-	fl.StringArrayVar(&opt.Scenarios, "scenario", nil, fmt.Sprintf("plant only this `attack`, repeatable (default: all of %v; with --form alerts of %v); \"quiet\" plants none", simulate.Names(), simulate.AlertNames()))
+	fl.StringArrayVar(&opt.Scenarios, "scenario", nil, fmt.Sprintf("plant only this `attack`, repeatable (default: all of %v; with --form alerts of %v); \"quiet\" plants none, and %v are no attacks", simulate.Names(), simulate.AlertNames(), simulate.BenignNames()))
 	fl.StringVar(&opt.Form, "form", simulate.Evidence, "`form`: evidence, the logs of one day of a small estate, or alerts, what products raised in a fleet of any size")
 	fl.BoolVar(&opt.Products, "products", false, "beside the logs also alerts of products that watch the same estate")
 	fl.BoolVar(&opt.Troubles, "troubles", false, "lines of logs come late, twice, or all at once after an outage")

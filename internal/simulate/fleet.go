@@ -241,6 +241,7 @@ type fleetTruth struct {
 // watchedTruth is the truth about logs with what only a watched or troubled estate has.
 type watchedTruth struct {
 	model.Truth
+	Benign     []*activity `json:"benign,omitempty"`
 	SameActs   []*sameAct  `json:"same_acts,omitempty"`
 	Conditions []condition `json:"conditions,omitempty"`
 }

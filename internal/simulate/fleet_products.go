@@ -120,7 +120,12 @@ func (g *org) graphAlert(f *finding, s *sign, number int, at time.Time) object {
 	stamp := at.Format("2006-01-02T15:04:05.0000000Z")
 	return object{"id": "da" + g.alertID(number), "providerAlertId": g.alertID(number), "serviceSource": source, "detectionSource": detection, "detectorId": "local-" + f.what,
 		"title": s.says[f.by], "severity": [...]string{"informational", "low", "medium", "high", "high"}[s.level], "category": titleCase(s.tactic), "status": "new", "classification": nil,
-		"mitreTechniques": techniques, "createdDateTime": at.Add(4 * time.Minute).Format("2006-01-02T15:04:05.0000000Z"), "firstActivityDateTime": stamp, "lastActivityDateTime": stamp, "tenantId": tenant, "evidence": evidence}
+		"mitreTechniques": techniques, "createdDateTime": at.Add(4 * time.Minute).Format("2006-01-02T15:04:05.0000000Z"), "firstActivityDateTime": stamp, "lastActivityDateTime": stamp, "tenantId": g.tenantID(), "evidence": evidence}
+}
+
+// tenantID is the id of the organisation's directory.
+func (g *org) tenantID() string {
+	return tenant[:len(tenant)-4] + fmt.Sprintf("%04x", 0xc0de+g.n)
 }
 
 // titleCase makes CredentialAccess of credential-access.

@@ -32,7 +32,8 @@ import (
 type Options struct {
 	// Seed decides everything.
 	Seed uint64
-	// Scenarios are the attacks to plant, by name; none means all of them. "quiet"
+	// Scenarios are the attacks to plant, by name; none means all of them. Those of
+	// BenignNames are no attacks, and planted only where they are named. "quiet"
 	// plants nothing and is alone in its effect.
 	Scenarios []string
 
@@ -69,7 +70,7 @@ func (o Options) Check() error {
 	if o.Form != "" && o.Form != Evidence && o.Form != Alerts {
 		return fmt.Errorf("form %q: want %s or %s", o.Form, Evidence, Alerts)
 	}
-	known := Names()
+	known := append(Names(), BenignNames()...)
 	if o.Form == Alerts {
 		known = AlertNames()
 	}
@@ -132,6 +133,16 @@ func Names() []string {
 	return names
 }
 
+// BenignNames lists what can be planted besides that looks like an attack and is
+// none.
+func BenignNames() []string {
+	var names []string
+	for _, s := range benignScenarios() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
 // AlertNames lists the attacks that can be planted with the form Alerts.
 func AlertNames() []string { return slices.Clone(fleetKinds) }
 
@@ -155,6 +166,11 @@ func Write(dir string, o Options) (Summary, error) {
 	background(w)
 	for _, s := range scenarios() {
 		if len(o.Scenarios) == 0 || slices.Contains(o.Scenarios, s.name) {
+			s.plant(w)
+		}
+	}
+	for _, s := range benignScenarios() {
+		if slices.Contains(o.Scenarios, s.name) {
 			s.plant(w)
 		}
 	}
@@ -197,7 +213,7 @@ func (w *world) write(dir string) (Summary, error) {
 		sum.Files++
 		sum.Records += int64(len(f.records))
 	}
-	truth := &watchedTruth{Truth: *w.truth(), Conditions: w.conditions}
+	truth := &watchedTruth{Truth: *w.truth(), Benign: w.benign, Conditions: w.conditions}
 	if w.watch != nil {
 		truth.SameActs = sameActs(w.watch.acts)
 	}
@@ -247,6 +263,9 @@ func writeFile(path string, f *logFile) (numbers []int64, err error) {
 // note takes down which records of a file belong to a campaign.
 func (w *world) note(f *logFile, numbers []int64) {
 	for i, r := range f.records {
+		if a := r.mark.activity; a != nil {
+			a.Records = append(a.Records, fmt.Sprintf("%s#%d", f.path, numbers[i]))
+		}
 		if r.mark.campaign == nil {
 			continue
 		}

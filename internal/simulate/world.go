@@ -18,8 +18,9 @@ type record struct {
 // A mark says which attack a record belongs to; the zero mark is background.
 type mark struct {
 	campaign *campaign
-	step     int    // 0: of the campaign, but of no one step
-	act      string // names an act that several records tell of
+	step     int       // 0: of the campaign, but of no one step
+	activity *activity // what is done on purpose and is no attack
+	act      string    // names an act that several records tell of
 }
 
 // A logFile is one file of evidence.
@@ -46,7 +47,8 @@ type world struct {
 	mark       mark // of what happens now
 	campaigns  []*campaign
 	records    []truthRecord
-	watch      *watch      // nil where nobody watches
+	watch      *watch // nil where nobody watches
+	benign     []*activity
 	conditions []condition // what is wrong with sources
 	added      []place     // what the step that happens now has recorded so far
 }
