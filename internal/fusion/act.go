@@ -92,9 +92,10 @@ func (e *Engine) stands(c *candidate) bool {
 }
 
 // telling says whether m is grave, is the doing of someone known, and of a kind that
-// others do neither at its place nor, but for a few, anywhere.
+// others do neither at its place nor, but for a few, anywhere. What is suppressed is
+// not.
 func (e *Engine) telling(m *meta, c *candidate) bool {
-	if m.level < 3 || m.beside || len(m.alerts[0].Techniques) == 0 {
+	if m.level < 3 || m.beside || m.quiet != "" || len(m.alerts[0].Techniques) == 0 {
 		return false
 	}
 	if !m.acts && m.principal.Type != model.User {

@@ -304,13 +304,21 @@ func TestSuppressedIsWeakEvidenceAndRaisesNothing(t *testing.T) {
 		return decide(t, model.Decision{Kind: model.Suppress, Where: &model.Condition{Rule: rule}, Until: &until})
 	}
 	w := newWorld()
-	a := w.alert(0, "quiet", model.Critical, "impact", ws1, ent(model.Host, model.Subject, ws1))
+	w.alert(0, "quiet", model.Critical, "impact", ws1, ent(model.Host, model.Subject, ws1))
 	later := w.at(86400)
 	if _, rs := w.fuse(quiet(later, "quiet")); len(raisedOf(rs)) != 0 {
 		t.Error("a suppressed alert raised an incident")
 	}
 	if _, rs := w.fuse(quiet(w.at(0), "quiet")); len(raisedOf(rs)) != 1 {
 		t.Error("a suppression that ended still silences")
+	}
+	g := newWorld()
+	grave := ours(g.oneAct(0, ws1, "grave"))
+	if _, rs := g.fuse(nil); in(raisedOf(rs), grave.ID) == nil {
+		t.Fatal("one grave act is no incident to begin with")
+	}
+	if _, rs := g.fuse(quiet(later, grave.Rule.ID)); len(raisedOf(rs)) != 0 {
+		t.Error("a suppressed grave act raised an incident")
 	}
 	v, one, _ := twoAttacks()
 	_, rs := v.fuse(nil)
@@ -323,7 +331,6 @@ func TestSuppressedIsWeakEvidenceAndRaisesNothing(t *testing.T) {
 	if after.Bits >= before.Bits || after.ID != before.ID {
 		t.Errorf("%s of %.1f bits with a member suppressed, %s of %.1f without", after.ID, after.Bits, before.ID, before.Bits)
 	}
-	_ = a
 }
 
 // Whatever analysts decide, in whatever order alerts come: what is in force holds,
