@@ -31,7 +31,7 @@ type Clocks struct {
 type Silence struct {
 	Host  string    `json:"host"`
 	From  time.Time `json:"from"`
-	To    time.Time `json:"to"`    // when it spoke again; the end of the evidence if it did not
+	To    time.Time `json:"to"`    // when it spoke again; when the last of the others did if it did not
 	Ended bool      `json:"ended"` // whether it spoke again
 	Steps []int     `json:"steps"` // those near by that stopped or cleared a log there
 	Why   string    `json:"why"`   // how quiet the host is else, and what happened near by

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/catena-sec/catena/internal/knowledge"
 	"github.com/catena-sec/catena/internal/model"
 )
 
@@ -24,6 +23,8 @@ const (
 	longerThan = 3               // times the longest pause that is not itself a silence
 	rareness   = 0.001           // how many such pauses the host's habit may let expect
 	nearBy     = 15 * time.Minute
+
+	stopsLogs = "T1685" // ATT&CK: tools and logs of the defence disabled, changed or cleared
 )
 
 // Activity is how often each host records something, in bounded room however long
@@ -144,7 +145,7 @@ func silences(in *model.Incident, a *Activity) []model.Silence {
 			s.Why = fmt.Sprintf("its longest pause before is %s", lasted(p.longest[0].length))
 			// Evidence of a host may end because nobody collected more: only beside a
 			// sign that somebody silenced it is the end a finding.
-			if silencedBy(&s, in.Steps); len(s.Steps) > 0 {
+			if silencedBy(&s, in.Steps); len(s.Steps) > 0 && a.wentOn(p.last, &s.To) {
 				out = append(out, s)
 			}
 		}
@@ -153,12 +154,30 @@ func silences(in *model.Incident, a *Activity) []model.Silence {
 	return out[:min(len(out), maxSilences)]
 }
 
+// wentOn says whether most of the hosts that spoke before that time and then spoke on
+// long enough to tell, and until when: else it is the collection that ended.
+func (a *Activity) wentOn(at time.Time, end *time.Time) bool {
+	*end = at
+	before, after := 0, 0
+	for _, p := range a.hosts {
+		if !p.first.Before(at) || p.last.Before(at) {
+			continue
+		}
+		before++
+		*end = latest(*end, p.last)
+		if p.last.Sub(at) >= leastPause {
+			after++
+		}
+	}
+	return 2*after >= before // one of those before is the host that fell silent
+}
+
 // silencedBy names the steps on the same host shortly before the silence, or in it,
 // that stopped or cleared what records.
 func silencedBy(s *model.Silence, steps []model.Step) {
 	for i := range steps {
 		x := &steps[i]
-		if x.Host != s.Host || x.Tactic != knowledge.DefenseImpairment || x.Time.Before(s.From.Add(-nearBy)) || x.Time.After(s.To) || len(s.Steps) == maxTellers {
+		if x.Host != s.Host || !strings.HasPrefix(x.Technique, stopsLogs) || x.Time.Before(s.From.Add(-nearBy)) || x.Time.After(s.To) || len(s.Steps) == maxTellers {
 			continue
 		}
 		s.Steps = append(s.Steps, x.N)
@@ -167,14 +186,14 @@ func silencedBy(s *model.Silence, steps []model.Step) {
 		}
 	}
 	if len(s.Steps) > 0 {
-		s.Why += fmt.Sprintf("; near by, step %d weakened the defences there", s.Steps[0])
+		s.Why += fmt.Sprintf("; near by, step %d stopped or cleared what records there", s.Steps[0])
 	}
 }
 
 // silenceText tells a silence.
 func silenceText(s *model.Silence) string {
 	if !s.Ended {
-		return fmt.Sprintf("%s recorded nothing more after %s, %s before the evidence ends (%s).", short(s.Host), clockTime(s.From), lasted(s.To.Sub(s.From)), s.Why)
+		return fmt.Sprintf("%s recorded nothing more after %s, while others did for another %s (%s).", short(s.Host), clockTime(s.From), lasted(s.To.Sub(s.From)), s.Why)
 	}
 	return fmt.Sprintf("Between %s and %s %s recorded nothing (%s).", clockTime(s.From), timeOfDay(s.To), short(s.Host), s.Why)
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/catena-sec/catena/internal/knowledge"
 	"github.com/catena-sec/catena/internal/model"
 )
 
@@ -22,6 +21,7 @@ func pulseOf(a *Activity, host string, r *rand.Rand, from, to time.Duration) {
 
 func TestSilence(t *testing.T) {
 	in := &model.Incident{FirstSeen: dawn, LastSeen: dawn.Add(time.Hour), Steps: stepsAt(t, "5m ws1 execution", "19m ws1 defense-impairment", "50m ws2 execution")}
+	in.Steps[1].Technique = "T1685.005"
 	var a Activity
 	pulseOf(&a, "ws1", rand.New(rand.NewPCG(1, 1)), 20*time.Minute, 40*time.Minute)
 	pulseOf(&a, "ws2", rand.New(rand.NewPCG(1, 2)), 0, 0)
@@ -44,14 +44,23 @@ func TestSilence(t *testing.T) {
 
 // A host that stops for good is a finding beside a sign that it was silenced only.
 func TestSilenceForGood(t *testing.T) {
-	for _, tactic := range []string{knowledge.DefenseImpairment, knowledge.Execution} {
+	for _, c := range []struct {
+		technique string
+		last      time.Duration // of the other hosts
+		told      bool
+	}{{"T1685.001", 2 * time.Hour, true}, {"T1059", 2 * time.Hour, false}, {"T1685.001", 31 * time.Minute, false}} {
 		var a Activity
+		a.See("other", dawn)
+		a.See("third", dawn)
 		pulseOf(&a, "ws1", rand.New(rand.NewPCG(1, 1)), 30*time.Minute, time.Hour)
-		a.See("other", dawn.Add(2*time.Hour))
-		in := &model.Incident{FirstSeen: dawn, LastSeen: dawn.Add(time.Hour), Steps: stepsAt(t, "29m ws1 "+tactic)}
+		a.See("other", dawn.Add(c.last))
+		a.See("third", dawn.Add(c.last))
+		a.See("late", dawn.Add(100*time.Hour)) // other evidence, of another day
+		in := &model.Incident{FirstSeen: dawn, LastSeen: dawn.Add(time.Hour), Steps: stepsAt(t, "29m ws1 defense-impairment")}
+		in.Steps[0].Technique = c.technique
 		got := silences(in, &a)
-		if want := tactic == knowledge.DefenseImpairment; (len(got) == 1) != want || want && (got[0].Ended || !strings.Contains(silenceText(&got[0]), "nothing more")) {
-			t.Errorf("%s: %+v", tactic, got)
+		if (len(got) == 1) != c.told || c.told && (got[0].Ended || !strings.Contains(silenceText(&got[0]), "nothing more")) {
+			t.Errorf("%+v: %+v", c, got)
 		}
 	}
 }
