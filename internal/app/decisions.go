@@ -30,7 +30,11 @@ func (a *App) readDecisions() (*decisions, error) {
 	}
 	d := &decisions{journal: j, input: model.Input{Path: path, Format: "decisions", Bytes: j.Bytes, Skipped: int64(len(bad))}}
 	for _, p := range bad {
-		d.input.Errors = append(d.input.Errors, model.InputError{Offset: -1, Record: int64(p.Line), Cause: p.Cause, Count: 1})
+		cause := p.Cause
+		if p.Line > 0 {
+			cause = fmt.Sprintf("line %d: %s", p.Line, p.Cause)
+		}
+		d.input.Errors = append(d.input.Errors, model.InputError{Offset: -1, Cause: cause, Count: 1})
 	}
 	return d, nil
 }
