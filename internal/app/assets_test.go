@@ -126,6 +126,11 @@ func TestAnalyzeWithAssets(t *testing.T) {
 			cited[e.ID] = true
 		}
 		for _, in := range r.Incidents {
+			for _, l := range in.Lookalikes {
+				if l.Warning != "" {
+					t.Errorf("%s: an emulated attack of everybody's tools is no group's", l.Warning)
+				}
+			}
 			if len(in.Impact.Assets) != len(list) {
 				t.Errorf("%d assets", len(in.Impact.Assets))
 			}
