@@ -180,7 +180,7 @@ func (b *Book) tellQuiet(r *model.Report) {
 func (x *entry) suppressed(n int) model.Suppressed {
 	d := &x.d
 	return model.Suppressed{Decision: d.ID, Where: *d.Where, Until: d.Until, Author: d.Author, Reason: d.Reason, Alerts: n,
-		Text: fmt.Sprintf("Suppressed until %s, and weak evidence still: %s %s, by %s", d.Until.UTC().Format(time.RFC3339), alerts(n), what(d.Where), by(d))}
+		Text: fmt.Sprintf("Suppressed until %s, and weak evidence still: %s %s, by %s", d.Until.UTC().Format(time.RFC3339), alerts(n), x.what(), by(d))}
 }
 
 func alerts(n int) string {
@@ -190,10 +190,13 @@ func alerts(n int) string {
 	return fmt.Sprintf("%d alerts", n)
 }
 
-// what says a condition in words.
-func what(w *model.Condition) string {
-	s := ""
-	if w.Rule != "" {
+// what says the condition of a decision in words.
+func (x *entry) what() string {
+	w, s := x.d.Where, ""
+	switch {
+	case w.Rule != "" && x.title != "":
+		s += fmt.Sprintf(" of rule %q (%s)", x.title, w.Rule)
+	case w.Rule != "":
 		s += " of rule " + w.Rule
 	}
 	if w.Product != "" {
@@ -230,7 +233,7 @@ func (b *Book) notes(r *model.Report) []string {
 		case x.d.Where.Entity != "":
 			add(fmt.Sprintf("Kept out of fusion: %s, by %s.", x.d.Where.Entity, by(&x.d)))
 		default:
-			add(fmt.Sprintf("Kept out of fusion: %s %s, by %s.", alerts(x.hits), what(x.d.Where), by(&x.d)))
+			add(fmt.Sprintf("Kept out of fusion: %s %s, by %s.", alerts(x.hits), x.what(), by(&x.d)))
 		}
 	}
 	if more > 0 {

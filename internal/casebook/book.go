@@ -30,6 +30,7 @@ type entry struct {
 	about  []string // alerts it is about, incidents by the alert they began with
 	hits   int      // alerts that its condition matched, or decisions that it took back
 	rank   int      // among conditions, the latest first
+	title  string   // of the rule that its condition names, as far as alerts tell
 }
 
 // A Pair is two alerts that a decision in force joins.
@@ -217,6 +218,9 @@ func (b *Book) count(alerts []*model.Alert) {
 			for _, m := range []*matchers{&b.keep, &b.quiet} {
 				if x := m.find(a); x != nil {
 					x.hits++
+					if x.d.Where.Rule != "" {
+						x.title = a.Rule.Title
+					}
 				}
 			}
 		}

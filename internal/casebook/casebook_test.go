@@ -21,7 +21,7 @@ func alertID(n int) string { return model.AlertID("r", fmt.Sprint(n)) }
 func testAlerts(n int) []*model.Alert {
 	var out []*model.Alert
 	for i := range n {
-		out = append(out, &model.Alert{ID: alertID(i), Time: day.Add(time.Duration(i) * time.Minute), Rule: model.RuleInfo{ID: fmt.Sprint("rule-", i%3)}, Product: "p",
+		out = append(out, &model.Alert{ID: alertID(i), Time: day.Add(time.Duration(i) * time.Minute), Rule: model.RuleInfo{ID: fmt.Sprint("rule-", i%3), Title: fmt.Sprint("Rule ", i%3)}, Product: "p",
 			Entities: []model.Entity{{Type: model.Host, Value: fmt.Sprint("h", i%2), Role: model.Subject}}})
 	}
 	return out
@@ -310,7 +310,7 @@ func TestAnnotateFollowsMerges(t *testing.T) {
 	if len(r.Redirects) != 1 || r.Redirects[0].From != y || r.Redirects[0].To != x || !strings.Contains(r.Redirects[0].Why, "merge") {
 		t.Errorf("redirects: %+v", r.Redirects)
 	}
-	if len(inc.Suppressed) != 1 || inc.Suppressed[0].Alerts != 2 || len(r.Suppressed) != 1 {
+	if len(inc.Suppressed) != 1 || inc.Suppressed[0].Alerts != 2 || !strings.Contains(inc.Suppressed[0].Text, `2 alerts of rule "Rule 0" (rule-0)`) || len(r.Suppressed) != 1 {
 		t.Errorf("suppressed: %+v", inc.Suppressed)
 	}
 	if len(r.Decisions) != 2 || r.Decisions[1].Effect == "" && r.Decisions[0].Effect == "" || len(r.Notes) != 1 {
