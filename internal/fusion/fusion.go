@@ -116,6 +116,7 @@ type Engine struct {
 	groups  map[groupKey]groupID
 	firings map[groupID]int // metas by rule, wherever
 	turn    int             // judgements so far
+	others  float64         // attacks beside the one at hand that begin, an hour and a place
 	offers  []offer         // of the judgement at hand
 	actors  map[model.EntityKey]*actor
 	ended   []*candidate // dominated by one user, waiting to count against him
@@ -199,8 +200,10 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 	}
 	e.bind.eager = false
 	e.rates.measure(e.metas, func(m *meta) bool { return m.torn })
+	e.others = 0
 	e.fold()
 	if slices.ContainsFunc(e.metas, quarantined) { // else a second look would see the same
+		e.others = e.otherAttacks()
 		e.rates.measure(e.metas, func(m *meta) bool { return m.torn || quarantined(m) })
 		e.restart()
 		e.fold()
@@ -219,6 +222,19 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 // quarantined says whether a meta stays out of the rates: it belongs to an
 // incident, and is not the same thing over and over.
 func quarantined(m *meta) bool { return m.cand != nil && m.cand.top().raised && m.rep <= maxQuarantine }
+
+// otherAttacks is how often, an hour and a place, something begins that is neither
+// background nor the campaign at hand: what is rare as background is no sign of one
+// attack where there are several.
+func (e *Engine) otherAttacks() float64 {
+	n := 0
+	for _, c := range e.cands {
+		if c.into == nil && !c.gone && c.raised {
+			n++
+		}
+	}
+	return float64(max(n-1, 0)) / (estateHours + e.rates.hours)
+}
 
 func (e *Engine) fold() {
 	for _, m := range e.metas {

@@ -79,6 +79,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	if v.class <= wide && !bare {
 		rule = b.crowd // where much goes on, being near says little
 	}
+	rule += e.others / ruleKinds
 	w := fidelity[m.level]
 	if len(m.alerts[0].Techniques) == 0 && len(m.alerts[0].Tactics) == 0 {
 		w /= 2
@@ -90,7 +91,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	}
 	t := terms{
 		time:       math.Log2(rate * share),
-		entity:     -math.Log2(p),
+		entity:     math.Log2(kept(v, since(m, o), p) / p),
 		fidelity:   math.Log2(w),
 		stage:      stage(m, c),
 		background: -math.Log2(rule * ruleKinds),
@@ -104,6 +105,19 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	t.cluster = min(l.gain-l.bits, 0)
 	l.terms = t
 	return l
+}
+
+// lease is the half-life of an address in one hand: providers give it to the next.
+const lease = 24 * time.Hour
+
+// kept is how likely a campaign that carried v carries it dt later: still, or by
+// chance as anyone does.
+func kept(v *pivot, dt time.Duration, chance float64) float64 {
+	if v.key.Type != model.IP {
+		return 1
+	}
+	still := fade(int64(dt.Seconds()), lease)
+	return still + (1-still)*chance
 }
 
 // stageMost is the most that a tactic says for a link, in bits.
