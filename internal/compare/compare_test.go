@@ -257,6 +257,7 @@ func TestReadRefuses(t *testing.T) {
 		head + `"alone":["a","b","c","d"]}`:                                "alone: more than 3",
 		head + `"alerts":[{"id":"` + strings.Repeat("a", 9000) + `"}]}`:    "one value is larger",
 		head + `"alerts":[{"id":"a","evidence":[{},{},{},{},{},{}]}]}`:     "more than 5 members",
+		head + `"alerts":[{"id":"a","evidence":[{},{},{}]}],"incidents":[{"id":"i","severity":"low","alerts":["a"]},{"id":"j","severity":"low","alerts":["a"]}]}`: "incidents[1].alerts[0]: the incidents have more than 5 places",
 	} {
 		_, err := Read(strings.NewReader(in), Limits{Element: 4096, Alerts: 3, Incidents: 3, Places: 5})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -266,13 +266,20 @@ func (d *reader) alert(at string) error {
 	return nil
 }
 
-// members holds incidents to what the alerts say of themselves.
+// members holds incidents to what the alerts say of themselves. An incident has the
+// places of its members, so an alert with many that many incidents name would make
+// much of a small file: those are counted as often as they are named.
 func (d *reader) members() error {
+	places := 0
 	for i := range d.r.incidents {
 		inc := &d.r.incidents[i]
 		for j, id := range inc.Alerts {
-			if _, ok := d.r.byAlert[id]; !ok {
+			k, ok := d.r.byAlert[id]
+			if !ok {
 				return fmt.Errorf("incidents[%d].alerts[%d]: alert %q is not in the report", i, j, id)
+			}
+			if places += len(d.r.alerts[k].Evidence); places > d.limits.Places {
+				return fmt.Errorf("incidents[%d].alerts[%d]: the incidents have more than %d places of evidence", i, j, d.limits.Places)
 			}
 		}
 	}
