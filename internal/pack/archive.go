@@ -123,14 +123,15 @@ func (c *collector) tar(r io.Reader) error {
 	defer func() { _ = z.Close() }() // only releases buffers: the checksum was told by Read
 	// What is skipped is unpacked too, so the whole is bounded; the margin is for
 	// headers and padding.
-	t := tar.NewReader(&boundedReader{z, MaxUnpacked + MaxFiles*4*512})
+	unpacked := &boundedReader{z, MaxUnpacked + MaxFiles*4*512}
+	t := tar.NewReader(unpacked)
 	for n := 0; ; n++ {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
 			if n == 0 {
 				return errors.New("it holds no file")
 			}
-			_, err = io.Copy(io.Discard, z) // the checksum stands at the end
+			_, err = io.Copy(io.Discard, unpacked) // the checksum stands at the end
 			return err
 		}
 		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // member tells which

@@ -314,7 +314,21 @@ func bomb() []byte {
 	})
 }
 
+// lateBomb is a tar of one file, and beyond its end more than a pack may be: the
+// reading goes on there, since the checksum stands last.
+func lateBomb() []byte {
+	var nothing bytes.Buffer
+	g := gzip.NewWriter(&nothing)
+	g.Write(make([]byte, 16<<20)) //nolint:errcheck // into memory
+	g.Close()
+	src := tarred(&tar.Header{Name: "a.yml", Size: 9, Typeflag: tar.TypeReg})
+	return append(src, bytes.Repeat(nothing.Bytes(), (MaxUnpacked+MaxFiles*4*512)>>24+1)...)
+}
+
 func TestHostileArchives(t *testing.T) {
+	if _, err := read("x.tgz", lateBomb()); err == nil || !strings.Contains(err.Error(), "larger than 134217728 bytes unpacked") {
+		t.Errorf("the late bomb: %v", err)
+	}
 	if src := bomb(); len(src) > 1<<20 {
 		t.Errorf("the bomb is %d bytes", len(src))
 	} else if _, err := read("x.zip", src); err == nil || !strings.Contains(err.Error(), "larger than 134217728 bytes unpacked") {
