@@ -111,7 +111,7 @@ func evalCommand() *cobra.Command {
 func readTruth(files []string, campaign string) (func(*model.Report) score, error) {
 	var tables []*eval.AITScenario
 	for _, file := range files {
-		src, err := os.ReadFile(file)
+		src, err := readTruthFile(file)
 		if err != nil {
 			return nil, err
 		}
@@ -145,17 +145,45 @@ func readTruth(files []string, campaign string) (func(*model.Report) score, erro
 	return func(r *model.Report) score { return eval.ScoreAIT(r, tables) }, nil
 }
 
+// readTruthFile reads a file of truth, or what is packed in it, of a bounded size.
+func readTruthFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, eval.MaxTruth+1))
+	if err == nil && len(src) > eval.MaxTruth {
+		err = fmt.Errorf("%s: more than %d bytes of truth", path, eval.MaxTruth)
+	}
+	return src, err
+}
+
+// maxReport bounds a report that is held whole, which takes several times its size
+// of memory.
+const maxReport = 1 << 30
+
+// readReport reads the report.json at path.
 func readReport(path string) (*model.Report, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	return decodeReport(f, maxReport)
+}
+
+// decodeReport reads a report of at most so many bytes.
+func decodeReport(src io.Reader, most int64) (*model.Report, error) {
+	limited := &io.LimitedReader{R: src, N: most + 1}
 	var r model.Report
-	if err := json.NewDecoder(bufio.NewReader(io.LimitReader(f, 8<<30))).Decode(&r); err != nil {
+	err := json.NewDecoder(bufio.NewReader(limited)).Decode(&r)
+	switch {
+	case limited.N <= 0: // what the decoder makes of the cut says less
+		return nil, fmt.Errorf("larger than %d bytes", most)
+	case err != nil:
 		return nil, err
-	}
-	if r.Schema != model.ReportSchema {
+	case r.Schema != model.ReportSchema:
 		return nil, fmt.Errorf("schema %q, want %q", r.Schema, model.ReportSchema)
 	}
 	return &r, nil
