@@ -67,6 +67,12 @@ func (x *bind) bars(m *meta, c *candidate) bool {
 	return m.group != 0 && slices.ContainsFunc(c.bound, func(g int) bool { return x.book.Apart(g, m.group) })
 }
 
+// parted says whether decisions keep an alert, be it of another run, out of c.
+func (x *bind) parted(alert string, c *candidate) bool {
+	g := x.book.Group(alert)
+	return g != 0 && slices.ContainsFunc(c.bound, func(h int) bool { return x.book.Apart(g, h) })
+}
+
 // barsAll says whether decisions keep two campaigns apart.
 func (x *bind) barsAll(c, o *candidate) bool {
 	if len(c.bound) == 0 || len(o.bound) == 0 {

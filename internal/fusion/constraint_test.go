@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/catena-sec/catena/internal/casebook"
+	"github.com/catena-sec/catena/internal/ledger"
 	"github.com/catena-sec/catena/internal/model"
 )
 
@@ -170,6 +171,21 @@ func TestCutInsideABurst(t *testing.T) {
 		t.Error("the cut alert is in the burst, or took others out of it")
 	}
 	obeyed(t, j.Apply(w.alerts), rs)
+}
+
+func TestCutHoldsForWhatIsRemembered(t *testing.T) {
+	w := newWorld()
+	probe := months(w)
+	stolen := theft(w, prober)
+	earlier := func(j *casebook.Journal) []Earlier {
+		return holding1(t, New(Options{Ledger: ledger.New(ledger.Options{}), Decisions: j.Apply(w.alerts)}).Run(w.alerts, w.mem), stolen[4]).Earlier
+	}
+	if l := earlier(nil); len(l) != 1 || l[0].Past.Alert != probe.ID {
+		t.Fatal("the probe is not remembered to begin with")
+	}
+	if l := earlier(decide(t, do(model.Cut, probe.ID, stolen[4].ID))); slices.ContainsFunc(l, func(x Earlier) bool { return x.Past.Alert == probe.ID }) {
+		t.Error("what was cut is remembered")
+	}
 }
 
 func TestMergeKeepsTheOlderIDAndLosesNoMember(t *testing.T) {

@@ -146,7 +146,7 @@ func (e *Engine) remember(r *Result, c *candidate, alerts map[string]*meta) {
 			continue
 		}
 		p, ok := e.opt.Ledger.Recall(q.v.key, c.first.Add(-earlierAge))
-		if !ok {
+		if !ok || e.bind.parted(p.Alert, c) {
 			continue
 		}
 		l, ok := earlierLink(q.m, q.v, p, tries[q.v.key.Type])
