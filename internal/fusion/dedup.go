@@ -159,24 +159,28 @@ func contains(l []model.EntityKey, k model.EntityKey) bool {
 
 // sweep drops what is over once the tables are large.
 func (d *dedup) sweep(now time.Time) {
+	if len(d.open) <= maxTables && len(d.fans) <= maxTables {
+		return
+	}
+	d.prune(now)
 	if len(d.open) > maxTables {
-		for k, m := range d.open {
-			if now.Sub(m.last) > fanWindow {
-				delete(d.open, k)
-			}
-		}
-		if len(d.open) > maxTables {
-			clear(d.open) // all at once is hostile or broken; bursts then start anew
-		}
+		clear(d.open) // all at once is hostile or broken; bursts then start anew
 	}
 	if len(d.fans) > maxTables {
-		for k, f := range d.fans {
-			if now.Sub(f.begin) > fanWindow && (f.meta == nil || now.Sub(f.meta.last) > fanWindow) {
-				delete(d.fans, k)
-			}
+		clear(d.fans)
+	}
+}
+
+// prune drops what no alert from now on can add to.
+func (d *dedup) prune(now time.Time) {
+	for k, m := range d.open {
+		if now.Sub(m.last) > fanWindow {
+			delete(d.open, k)
 		}
-		if len(d.fans) > maxTables {
-			clear(d.fans)
+	}
+	for k, f := range d.fans {
+		if now.Sub(f.begin) > fanWindow && (f.meta == nil || now.Sub(f.meta.last) > fanWindow) {
+			delete(d.fans, k)
 		}
 	}
 }

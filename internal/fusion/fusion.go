@@ -147,7 +147,7 @@ func New(o Options) *Engine {
 }
 
 func (e *Engine) reset() {
-	e.rates = newRates(e.opt.Priors)
+	e.rates = newRates(e.opt.Priors, ratesOfMeta*e.opt.MaxMetas)
 	e.dedup = newDedup()
 	e.tellers = newTellers()
 	e.bind = newBind(e.opt.Decisions)
@@ -369,6 +369,8 @@ func (e *Engine) forget() {
 		firings[m.kin.any]++
 	}
 	e.groups, e.firings = groups, firings
+	e.dedup.prune(e.now)
+	e.tellers.prune()
 	live := e.cands[:0]
 	for _, c := range e.cands {
 		if c.into == nil && !c.gone {

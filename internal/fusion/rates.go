@@ -141,6 +141,7 @@ func (x *exposure) at(t time.Time) {
 // he suspects.
 type rates struct {
 	priors   map[string]float64
+	most     int // keys of a table
 	round    int // grows when counting starts anew
 	rules    map[ruleAt]cell
 	own      map[doing]cell // what single principals contributed to a rule
@@ -160,15 +161,15 @@ type rates struct {
 	carried  map[carriage]bool
 }
 
-func newRates(priors map[string]float64) *rates {
-	return &rates{priors: priors, rules: map[ruleAt]cell{}, own: map[doing]cell{}, places: map[model.EntityKey]*place{}, hands: map[who]*hand{},
+func newRates(priors map[string]float64, most int) *rates {
+	return &rates{priors: priors, most: most, rules: map[ruleAt]cell{}, own: map[doing]cell{}, places: map[model.EntityKey]*place{}, hands: map[who]*hand{},
 		carriers: map[model.EntityKey]*carrier{}, fired: map[cell]*fading{}, sites: map[string]int{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
 }
 
 // anew forgets all counts.
 func (r *rates) anew() {
 	round := r.round + 1
-	*r = *newRates(r.priors)
+	*r = *newRates(r.priors, r.most)
 	r.round = round
 }
 
@@ -258,13 +259,13 @@ func (r *rates) watch(m *meta) {
 	r.hours += x.hours - h
 }
 
-// maxRates bounds each table of an engine that runs on; beyond it learning starts
-// anew from the priors, which only makes it more cautious for a while.
-const maxRates = 4_000_000
+// ratesOfMeta bounds each table of rates, for each meta that an engine keeps; beyond
+// it learning starts anew from the priors, which only makes it more cautious for a while.
+const ratesOfMeta = 4
 
 // add counts a meta.
 func (r *rates) add(m *meta) {
-	if len(r.seen) > maxRates || len(r.carried) > maxRates {
+	if len(r.seen) > r.most || len(r.carried) > r.most {
 		r.anew()
 	}
 	r.watch(m)

@@ -75,6 +75,17 @@ func (t *tellers) hear(e *Engine, m *meta) {
 	}
 }
 
+// prune drops who is forgotten.
+func (t *tellers) prune() {
+	for k, l := range t.recent {
+		if l = slices.DeleteFunc(l, func(m *meta) bool { return m.gone }); len(l) == 0 {
+			delete(t.recent, k)
+		} else {
+			t.recent[k] = l
+		}
+	}
+}
+
 // tells says whether an act can be known again by a pivot.
 func (p *pivot) tells() bool { return p.class > wide && !p.behind }
 
