@@ -35,8 +35,22 @@ func (b *Book) Annotate(r *model.Report) {
 	for _, x := range b.entries {
 		b.tell(r, x, in)
 	}
+	more := trim(&r.Decisions)
+	for i := range r.Incidents {
+		more += trim(&r.Incidents[i].History)
+	}
 	b.tellQuiet(r)
-	r.Notes = append(r.Notes, b.notes(r)...)
+	r.Notes = append(r.Notes, b.notes()...)
+	if more > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("Of decisions about one incident, and of those about none, the report has the latest %d; the journal has all.", maxShown))
+	}
+}
+
+// trim leaves the latest decisions of a list and returns how many it drops.
+func trim(l *[]model.Decision) int {
+	n := max(len(*l)-maxShown, 0)
+	*l = slices.Clone((*l)[n:])
+	return n
 }
 
 // tell brings one decision into the incidents that it is about.
@@ -48,14 +62,10 @@ func (b *Book) tell(r *model.Report, x *entry, in map[string]*model.Incident) {
 			continue
 		}
 		told = append(told, inc)
-		if len(inc.History) < maxShown {
-			inc.History = append(inc.History, x.shown())
-		}
+		inc.History = append(inc.History, x.shown())
 	}
 	if len(told) == 0 {
-		if len(r.Decisions) < maxShown {
-			r.Decisions = append(r.Decisions, x.shown())
-		}
+		r.Decisions = append(r.Decisions, x.shown())
 		return
 	}
 	if x.dead {
@@ -215,7 +225,7 @@ func (x *entry) what() string {
 }
 
 // notes say which decisions do not do all that they say, and what is kept out.
-func (b *Book) notes(r *model.Report) []string {
+func (b *Book) notes() []string {
 	var out []string
 	more := 0
 	add := func(s string) {
@@ -238,9 +248,6 @@ func (b *Book) notes(r *model.Report) []string {
 	}
 	if more > 0 {
 		out = append(out, fmt.Sprintf("And %d further decisions do not do all they say, or keep something out.", more))
-	}
-	if len(r.Decisions) >= maxShown {
-		out = append(out, fmt.Sprintf("Of the decisions that concern no incident in it, the report lists the first %d.", maxShown))
 	}
 	return out
 }

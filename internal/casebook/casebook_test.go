@@ -318,6 +318,22 @@ func TestAnnotateFollowsMerges(t *testing.T) {
 	}
 }
 
+func TestAnnotateKeepsTheLatestOfMany(t *testing.T) {
+	as := testAlerts(2)
+	x := model.IncidentID(as[0].ID)
+	var lines []string
+	for i := range maxShown + 50 {
+		lines = append(lines, line(day.Add(time.Duration(i)*time.Second), model.Comment, "", x))
+	}
+	j, _ := journal(t, lines...)
+	r := reportOf(map[string][]*model.Alert{x: as}, []string{x})
+	j.Apply(as).Annotate(r)
+	h := r.Incidents[0].History
+	if len(h) != maxShown || !h[len(h)-1].At.Equal(j.Decisions[maxShown+49].At) || len(r.Notes) != 1 {
+		t.Errorf("%d decisions, the last at %v; notes %q", len(h), h[len(h)-1].At, r.Notes)
+	}
+}
+
 func TestAnnotateWithoutDecisionsChangesNothing(t *testing.T) {
 	as := testAlerts(3)
 	x := model.IncidentID(as[0].ID)
