@@ -244,6 +244,12 @@ func TestLinkJoinsIncidentsAndKeepsTheirID(t *testing.T) {
 		t.Error("what an analyst linked is context")
 	}
 	obeyed(t, j.Apply(w.alerts), rs)
+	w.attackOn("h3", `corp\\zoe`, 4000) // evidence that comes later
+	_, rs = w.fuse(j)
+	if r := in(rs, early.ID); r == nil || r != in(rs, one[2].ID) || r.ID != x.ID {
+		t.Errorf("with later evidence the link leads to %+v, want %s", r, x.ID)
+	}
+	obeyed(t, j.Apply(w.alerts), rs)
 }
 
 func TestSplitMakesAnIncidentOfItsOwn(t *testing.T) {
