@@ -342,6 +342,18 @@ func TestSuppressedIsWeakEvidenceAndRaisesNothing(t *testing.T) {
 	if _, rs := g.fuse(quiet(later, grave.Rule.ID)); len(raisedOf(rs)) != 0 {
 		t.Error("a suppressed grave act raised an incident")
 	}
+	// Much that is suppressed, on many hosts, by whatever rules.
+	m := newWorld()
+	for i := range 30 {
+		h := fmt.Sprintf("h%d", i/3)
+		m.attackOn(h, fmt.Sprintf(`corp\u%d`, i), float64(i)*600)
+		m.alert(float64(i)*600+130, fmt.Sprintf("deed-%d", i), model.Critical, []string{"impact", "exfiltration", "collection"}[i%3], h,
+			ent(model.Host, model.Subject, h), proc(model.Actor, h+"-evil", ""), ent(model.IP, model.Dst, "203.0.113.5"))
+	}
+	many := decide(t, model.Decision{Kind: model.Suppress, Where: &model.Condition{Product: "test"}, Until: &later})
+	if _, rs := m.fuse(many); len(raisedOf(rs)) != 0 {
+		t.Errorf("%d incidents of nothing but suppressed alerts", len(raisedOf(rs)))
+	}
 	v, one, _ := twoAttacks()
 	_, rs := v.fuse(nil)
 	before := in(rs, one[0].ID)
