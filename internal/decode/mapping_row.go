@@ -542,6 +542,9 @@ func (r *row) findEntities() []model.Entity {
 		if !r.meets(rule.when) {
 			continue
 		}
+		if bound(rule) && len(unique(r.all(rule.host))) > 1 {
+			continue // nothing says on which of the machines
+		}
 		host := linuxHost(strings.TrimSpace(r.get(rule.host)))
 		values := r.values(rule)
 		alt := r.alt(rule, len(values))
@@ -572,6 +575,11 @@ func reportsItself(list []model.Entity, sensor model.Entity) bool {
 	return sensor.Role == model.Sensor && slices.ContainsFunc(list, func(e model.Entity) bool {
 		return e.Type == sensor.Type && e.Value == sensor.Value && e.Role == model.Subject
 	})
+}
+
+// bound says whether a rule is about things that mean nothing without their machine.
+func bound(rule entityRule) bool {
+	return rule.host != "" && (rule.typ == model.Process || rule.typ == model.File || rule.typ == model.Session)
 }
 
 // alt is what else the entity of a rule is called. Where the rule names several
