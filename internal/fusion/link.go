@@ -89,6 +89,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 		w = math.Sqrt(w)
 		goesOn = math.Sqrt(goesOn * clusterRate[2])
 	}
+	goesOn *= strays(m, c, since(m, o))
 	t := terms{
 		time:       math.Log2(rate * share),
 		entity:     math.Log2(kept(v, since(m, o), p) / p),

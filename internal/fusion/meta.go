@@ -58,7 +58,7 @@ func (e *Engine) describe(a *model.Alert) portrait {
 		}
 		hasActor = hasActor || (x.Type == model.Process && (x.Role == model.Subject || x.Role == model.Actor))
 	}
-	var trees, keys, sessions, users, ips []model.EntityKey
+	var trees, keys, sessions, users, roles, resources, ips []model.EntityKey
 	for _, x := range a.Entities {
 		if x.Role == model.Sensor || x.Value == "" {
 			continue
@@ -131,10 +131,14 @@ func (e *Engine) describe(a *model.Alert) portrait {
 		case model.Domain, model.URL:
 			p.add(pivot{key: key, reason: model.SameDomain, class: shared})
 		case model.IAMRole:
+			roles = append(roles, key)
 			p.add(pivot{key: key, reason: model.SameRoleChain, class: shared})
 		case model.Mailbox:
 			p.add(pivot{key: key, reason: model.SameUser, class: shared})
 		case model.Container, model.Pod, model.Resource, model.App, model.Namespace:
+			if x.Role == model.Subject && x.Type != model.App {
+				resources = append(resources, key)
+			}
 			if key.Type == model.Host { // an instance that a host said it is: who acts as it acts from there
 				p.add(pivot{key: key, reason: model.SameHost, class: narrow})
 				continue
@@ -147,6 +151,9 @@ func (e *Engine) describe(a *model.Alert) portrait {
 			p.principal = l[0]
 			break
 		}
+	}
+	if p.subject.Value == "" && teller(a) != "" {
+		p.subject = account(users, roles, keys, resources)
 	}
 	if p.subject.Value == "" {
 		p.subject = model.EntityKey{Type: model.App, Value: a.Product}

@@ -155,6 +155,7 @@ type rates struct {
 	all      [5]int           // kinds by level everywhere
 	many     [5]int           // occurrences by level everywhere
 	hours    float64          // watched everywhere
+	accounts accounts         // all this of accounts, which are no places on a machine
 	fired    map[cell]*fading // occurrences of the rules of plain alerts
 	cold     float64          // how much the priors are raised while a place is new to the engine
 	seen     map[occurrence]bool
@@ -192,6 +193,9 @@ func (r *rates) cellsOf(m *meta) *cells {
 	if p == nil {
 		p = &place{}
 		r.places[m.subject] = p
+		if m.ofAccount() {
+			r.accounts.number++
+		}
 		if m.subject.Type == model.Host {
 			r.machines++
 			r.sites[siteOf(m.subject.Value)]++
@@ -256,6 +260,10 @@ func (r *rates) watch(m *meta) {
 	h := x.hours
 	x.at(m.first)
 	x.at(m.last)
+	if m.ofAccount() {
+		r.accounts.heard(m)
+		return
+	}
 	r.hours += x.hours - h
 }
 
@@ -281,9 +289,13 @@ func (r *rates) add(m *meta) {
 		if m.plain {
 			r.addPlain(m, x)
 		}
-		r.many[m.level]++
+		many, all := &r.many, &r.all
+		if m.ofAccount() {
+			many, all = &r.accounts.many, &r.accounts.all
+		}
+		many[m.level]++
 		if m.novel {
-			r.all[m.level]++
+			all[m.level]++
 		}
 	}
 	if *x.who == 0 {
@@ -381,9 +393,13 @@ func (r *rates) given(m *meta, nr, nl, nk int) background {
 	hours := x.place.watch.hours
 	// What is not known of a place is taken from the others, and from the prior.
 	prior := priorRate[m.level] * (1 + r.cold)
-	elsewhere := estateHours + max(r.hours-hours, 0)
-	fresh := (prior*estateHours + float64(max(r.all[m.level]-*x.kinds, 0))) / elsewhere
-	often := (prior*estateHours + float64(max(r.many[m.level]-*x.level, 0))) / elsewhere
+	all, many, watched := r.all[m.level], r.many[m.level], r.hours
+	if m.ofAccount() {
+		all, many, watched = r.accounts.all[m.level], r.accounts.many[m.level], r.accounts.hours()
+	}
+	elsewhere := estateHours + max(watched-hours, 0)
+	fresh := (prior*estateHours + float64(max(all-*x.kinds, 0))) / elsewhere
+	often := (prior*estateHours + float64(max(many-*x.level, 0))) / elsewhere
 	b := background{fired: nr, level: (priorEvents + float64(nk)) / (priorEvents/fresh + hours)}
 	hours += priorHours
 	b.rule = float64(nr)/hours + b.level/ruleKinds
