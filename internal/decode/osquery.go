@@ -51,9 +51,15 @@ func emitOsquery(w *jsonWorker, b *Batch, e *model.Event) error {
 	b.Drop()
 	ids := joinIDs(w.doc.text("hostIdentifier"), w.doc.text("decorations.host_uuid"), w.doc.text("decorations.instance_id|decorations.ec2_instance_id"))
 	text, rows := w.text(), 0
+	snapshot, differences := memberText(text, "snapshot"), memberText(text, "diffResults")
+	repeated := repetition{each: len(text) - len(snapshot) - len(differences), left: len(text) * maxRepeated}
 	row := func(columns string) bool {
 		if rows++; rows > maxOsqueryRows {
 			b.report(e.Ref.Offset, e.Ref.Record, fmt.Sprintf("osquery: a line with more than %d rows: the rest of them is left out", maxOsqueryRows))
+			return false
+		}
+		if !repeated.once() {
+			b.report(e.Ref.Offset, e.Ref.Record, fmt.Sprintf("osquery: what the line says of all its rows is too long: those after the first %d are left out", rows-1))
 			return false
 		}
 		if columns[0] == '{' {
@@ -72,7 +78,7 @@ func emitOsquery(w *jsonWorker, b *Batch, e *model.Event) error {
 		return emitOsqueryRow(w, b, e, columns, ids)
 	}
 	w.doc.more = false // the rows are read one by one
-	for _, list := range [...]string{memberText(text, "snapshot"), memberText(text, "diffResults", "added")} {
+	for _, list := range [...]string{snapshot, memberText(differences, "added")} {
 		eachElement(list, row)
 	}
 	return nil

@@ -23,9 +23,11 @@ func otlpShape() jsonShape {
 		field: func(string) string { return "" },
 		emit: func(w *jsonWorker, b *Batch, e *model.Event) error {
 			text, seen := w.text(), 0
+			repeated := repetition{left: len(text) * maxRepeated}
 			eachElement(memberText(text, "resourceLogs"), func(resource string) bool {
-				o := otlpResource{w: w, b: b, e: e, text: text, seen: &seen}
-				o.attributes = otlpAttributes(nil, memberText(resource, "resource", "attributes"))
+				o := otlpResource{w: w, b: b, e: e, text: text, seen: &seen, repeated: &repeated}
+				attributes := memberText(resource, "resource", "attributes")
+				o.attributes, repeated.each = otlpAttributes(nil, attributes), len(attributes)
 				for _, scopes := range [...]string{"scopeLogs", "instrumentationLibraryLogs"} {
 					eachElement(memberText(resource, scopes), func(scope string) bool {
 						eachElement(memberText(scope, "logRecords"), o.record)
@@ -114,6 +116,7 @@ type otlpResource struct {
 	e          *model.Event
 	text       string // of the batch
 	seen       *int   // log records of the batch
+	repeated   *repetition
 	attributes []otlpAttribute
 }
 
@@ -126,6 +129,11 @@ func (o *otlpResource) record(text string) bool {
 		if *o.seen == maxLogRecords+1 {
 			o.b.report(o.e.Ref.Offset, o.e.Ref.Record, fmt.Sprintf("otlp: a batch with more than %d log records: the rest of them is left out", maxLogRecords))
 		}
+		return false
+	}
+	if !o.repeated.once() {
+		o.b.report(o.e.Ref.Offset, o.e.Ref.Record, fmt.Sprintf("otlp: the attributes of a resource are too long for its log records: those after the first %d are left out", *o.seen-1))
+		*o.seen = maxLogRecords + 1 // of other resources too, and told once
 		return false
 	}
 	e := *o.e
