@@ -50,7 +50,7 @@ func (e *Engine) result(c *candidate) *Result {
 		Score: score(bits, theta), Aliases: e.aliases(c)}
 	metas := append([]*meta(nil), c.metas...)
 	sort.Slice(metas, func(i, j int) bool { return metas[i].n < metas[j].n })
-	top := 0
+	top, told := 0, e.retold(c)
 	for _, m := range metas {
 		top = max(top, m.level)
 		tier := m.tier()
@@ -59,7 +59,7 @@ func (e *Engine) result(c *candidate) *Result {
 			if i > 0 {
 				gain = 0
 			}
-			r.Members = append(r.Members, Member{Alert: a, Tier: tier, Gain: round2(gain), Same: m.toldBy(c)})
+			r.Members = append(r.Members, Member{Alert: a, Tier: tier, Gain: round2(gain), Same: told[a.ID]})
 			if a.End.After(r.Last) {
 				r.Last = a.End
 			}

@@ -182,6 +182,8 @@ type cast struct {
 	host model.EntityKey
 	// narrow identify an act with its kind and time; half do so two at a time.
 	narrow, half []model.EntityKey
+	// common are programs that every machine has: they say something only at one instant.
+	common []model.EntityKey
 	// one are those of which an act has just one: who differs in them did another.
 	one map[model.EntityType][]model.EntityKey
 }
@@ -214,11 +216,15 @@ func (e *Engine) castOf(a *model.Alert) cast {
 			c.narrow = append(c.narrow, k)
 			c.one[x.Type] = append(c.one[x.Type], k)
 		case model.File:
-			if !stock(k.Value) {
+			if stock(k.Value) {
+				c.common = append(c.common, k)
+			} else {
 				c.narrow = append(c.narrow, k)
 			}
 		case model.Hash:
-			if f, ok := fileOf(a); !ok || !stock(f) {
+			if f, ok := fileOf(a); ok && stock(f) {
+				c.common = append(c.common, k)
+			} else {
 				c.narrow = append(c.narrow, k)
 			}
 		case model.IP:
@@ -241,13 +247,8 @@ func (e *Engine) castOf(a *model.Alert) cast {
 // same says whether two casts are of one act: something narrow in common or two
 // things that are not, and nothing that both name and that differs.
 func (c cast) same(o cast) bool {
-	if c.host.Value != "" && o.host.Value != "" && c.host != o.host {
+	if c.differs(o) {
 		return false
-	}
-	for t, l := range c.one {
-		if r := o.one[t]; len(r) > 0 && !overlap(l, r) && (t != model.Process || named(l) == named(r)) {
-			return false
-		}
 	}
 	if overlap(c.narrow, o.narrow) {
 		return true
@@ -265,6 +266,19 @@ func (c cast) same(o cast) bool {
 		halves++
 	}
 	return halves >= 2
+}
+
+// differs says whether two casts name different things of which an act has just one.
+func (c cast) differs(o cast) bool {
+	if c.host.Value != "" && o.host.Value != "" && c.host != o.host {
+		return true
+	}
+	for t, l := range c.one {
+		if r := o.one[t]; len(r) > 0 && !overlap(l, r) && (t != model.Process || named(l) == named(r)) {
+			return true
+		}
+	}
+	return false
 }
 
 // named says whether processes are known by a sensor's own ids: those do not
