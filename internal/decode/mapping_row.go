@@ -244,9 +244,14 @@ func (r *row) render(t template) string {
 // each. e carries Ref and Raw. It reports why a row cannot be used.
 func (bm *boundMapping) emit(b *Batch, e model.Event) error {
 	if len(bm.form.lists) == 0 {
-		return bm.emitRow(b, e, 0)
+		return bm.emitRow(b, e, 0, "")
 	}
 	var first error
+	record := ""
+	if !bm.event {
+		e.Format = bm.Name
+		record = e.ID() // once: it is a hash of the whole record, and there may be many rows
+	}
 	err := bm.eachRow(b, e.Raw, func(n int) {
 		r := row{boundMapping: bm, b: b}
 		for _, c := range bm.columns {
@@ -259,12 +264,14 @@ func (bm *boundMapping) emit(b *Batch, e model.Event) error {
 			b.Drop()
 			return
 		}
-		first = cmp.Or(first, bm.emitRow(b, e, n))
+		first = cmp.Or(first, bm.emitRow(b, e, n, record))
 	})
 	return cmp.Or(err, first)
 }
 
-func (bm *boundMapping) emitRow(b *Batch, e model.Event, item int) error {
+// emitRow emits what the item-th row of a record is, where record is the id that
+// alerts cite, empty to find it here.
+func (bm *boundMapping) emitRow(b *Batch, e model.Event, item int, record string) error {
 	r := row{boundMapping: bm, b: b, raw: e.Raw, item: item}
 	for _, d := range bm.derive {
 		value := ""
@@ -316,12 +323,12 @@ func (bm *boundMapping) emitRow(b *Batch, e model.Event, item int) error {
 		b.Emit(e)
 		return nil
 	}
-	b.Alerts = append(b.Alerts, r.alert(&e))
+	b.Alerts = append(b.Alerts, r.alert(&e, record))
 	b.Drop()
 	return nil
 }
 
-func (r *row) alert(e *model.Event) model.Alert {
+func (r *row) alert(e *model.Event, event string) model.Alert {
 	a := model.Alert{
 		Time: e.Time, End: e.Time, Count: 1,
 		Rule:      model.RuleInfo{ID: r.render(r.ruleID), Title: r.render(r.ruleTitle)},
@@ -390,7 +397,9 @@ func (r *row) alert(e *model.Event) model.Alert {
 	}
 	a.Rule.Level = a.Severity
 	a.Rule.Source = a.Product
-	event := e.ID()
+	if event == "" {
+		event = e.ID()
+	}
 	a.Evidence = []model.Evidence{{Input: e.Ref.Input, Record: e.Ref.Record, ID: event, Event: r.json()}}
 	a.ID = model.AlertID(a.Rule.ID, r.identity(event))
 	if len(a.Raw) == 0 {
