@@ -191,13 +191,15 @@ func (a *App) newInsight(m *graph.Memory) *insight {
 	return x
 }
 
-// maxSources bounds the log sources that are told apart: their names come from
-// evidence.
-const maxSources = 4096
+// Bounds of what is told apart: the names come from evidence.
+const (
+	maxSources = 4096
+	maxHosts   = 200_000
+)
 
 // observe takes in one act, after memory did.
 func (x *insight) observe(o *model.Observation) {
-	if o.Host != "" {
+	if o.Host != "" && len(x.hosts) < maxHosts {
 		x.hosts[o.Host] = true
 	}
 	if len(x.sources) < maxSources {

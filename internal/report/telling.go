@@ -46,16 +46,18 @@ type contextLine struct {
 // contextLines groups the context of an incident by rule, the first first.
 func contextLines(inc *model.Incident, alerts map[string]*model.Alert) []contextLine {
 	var out []contextLine
+	at := map[string]int{} // place in out, by title: products choose titles
 	for _, id := range inc.Context {
 		a := alerts[id]
 		if a == nil {
 			continue
 		}
 		title := Clean(a.Rule.Title)
-		if i := slices.IndexFunc(out, func(l contextLine) bool { return l.Title == title }); i >= 0 {
+		if i, ok := at[title]; ok {
 			out[i].Count++
 			continue
 		}
+		at[title] = len(out)
 		out = append(out, contextLine{title, id, a.Time, 1})
 	}
 	slices.SortStableFunc(out, func(a, b contextLine) int { return a.First.Compare(b.First) })
