@@ -125,7 +125,7 @@ func (e *Engine) describe(a *model.Alert) portrait {
 				p.add(pivot{key: key, name: x.Name, reason: model.SameFile, class: shared})
 			}
 		case model.Hash:
-			if f, ok := fileOf(a); !ok || !stock(f) {
+			if !common(a) {
 				p.add(pivot{key: key, reason: model.SameHash, class: shared})
 			}
 		case model.Domain, model.URL:
