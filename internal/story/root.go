@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/catena-sec/catena/internal/knowledge"
 	"github.com/catena-sec/catena/internal/model"
@@ -41,8 +42,27 @@ const entryShare = 0.05
 type thread struct {
 	first *deed
 	deeds []*deed
-	gain  float64
+	gain  float64                     // what its deeds weigh, a fan-out once
+	count int                         // its deeds, a fan-out once
 	tops  map[model.EntityKey]float64 // where its deeds go back to, with their bits
+	fans  map[string]string           // the host on which each rule was first met
+}
+
+// take adds a deed. What one actor does to many hosts by one rule's measure is one
+// thing he does, however many they are: it says nothing of where he came from.
+func (t *thread) take(d *deed, top model.EntityKey) (gain float64) {
+	t.deeds = append(t.deeds, d)
+	first, met := t.fans[d.title]
+	if !met {
+		t.fans[d.title] = d.host
+	}
+	if met && first != d.host {
+		return 0
+	}
+	t.gain += d.gain
+	t.count++
+	t.tops[top] += d.gain
+	return d.gain
 }
 
 // threads groups the deeds that rules saw by who did them, in order of their first.
@@ -80,17 +100,14 @@ func threads(ds []*deed, mem Memory) (all []*thread, total float64) {
 		if len(d.alerts) == 0 {
 			continue
 		}
-		total += d.gain
 		k := find(tops[i])
 		t := by[k]
 		if t == nil {
-			t = &thread{first: d, tops: map[model.EntityKey]float64{}}
+			t = &thread{first: d, tops: map[model.EntityKey]float64{}, fans: map[string]string{}}
 			by[k] = t
 			all = append(all, t)
 		}
-		t.deeds = append(t.deeds, d)
-		t.gain += d.gain
-		t.tops[tops[i]] += d.gain
+		total += t.take(d, tops[i])
 	}
 	return all, total
 }
@@ -172,7 +189,7 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	all, total := threads(ds, mem)
 	score := func(t *thread) float64 {
 		late := t.first.time.Sub(ds[0].time).Hours()
-		return t.gain + 0.5*float64(len(t.deeds)) - 2*math.Log2(1+late) + knowledge.RootBits(t.first.tactic)
+		return t.gain + 0.5*float64(t.count) - 2*math.Log2(1+late) + knowledge.RootBits(t.first.tactic)
 	}
 	best := all[0]
 	for _, t := range all[1:] {
@@ -190,8 +207,18 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 			break
 		}
 	}
+	share, count := best.gain/math.Max(total, 1e-9), len(best.deeds)
 	top := best.top()
 	o := origin{deed: best.way()}
+	var sent *deed // what came to the person before anything ran
+	if from := source(best, all, mem); from != nil {
+		o.deed, top = from, furthest(from, mem)
+	} else if d := best.start(top, mem); d != nil && o.deed.host == "" && strings.HasPrefix(o.deed.technique, "T1566") {
+		sent = o.deed // a message has no machine; what it brought has, and ran there
+		o.deed, top = d, furthest(d, mem)
+	} else if u, ok := person(o.deed, mem); ok && top.Type == model.User {
+		top = u // whose act it is, where others' of the thread weigh more
+	}
 	for _, d := range ds { // the act that started the thing itself, if anything tells of it
 		if d.act == model.ActProcessStart && d.procKey == top && top.Type == model.Process {
 			if d.host != o.deed.host && d.time.After(o.deed.time.Add(together)) { // what began later elsewhere is not where it came from
@@ -202,18 +229,19 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 			break
 		}
 	}
-	o.entry = entry(o.deed, ds)
+	if o.entry = entry(o.deed, ds); o.entry == nil {
+		o.entry = sent
+	}
 	if o.entry != nil || o.deed.act == model.ActLogon {
 		o.seen = true
 	}
-	share := best.gain / math.Max(total, 1e-9)
 	conf := 0.35 + 0.5*share
 	if o.seen {
 		conf += 0.15
 	}
 	d := o.deed
 	o.Root = model.Root{
-		Time: d.time, Host: d.host, User: d.user, Process: d.process.Label(), Technique: d.technique,
+		Time: d.time, Host: d.host, User: d.user, Process: programOf(d, mem), Technique: d.technique,
 		Entity: rootEntity(top, d), Confidence: math.Round(100*math.Min(conf, 0.99)) / 100,
 	}
 	if d.act == model.ActLogon {
@@ -233,8 +261,108 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	if d.act == model.ActProcessStart && userStarted(d) && userWritable(d.process.Name) {
 		o.Technique = "T1204.002"
 	}
-	o.Why = o.why(len(best.deeds), share)
+	o.Why = o.why(count, share)
 	return o
+}
+
+// start is the first deed of a thread on the machine of a process that it goes back
+// to; nil if k is none.
+func (t *thread) start(k model.EntityKey, mem Memory) *deed {
+	i := slices.IndexFunc(t.deeds, func(d *deed) bool { return d.host != "" && furthest(d, mem) == k })
+	if i < 0 || k.Type != model.Process {
+		return nil
+	}
+	host := t.deeds[i].host
+	return t.deeds[slices.IndexFunc(t.deeds, func(d *deed) bool { return d.host == host })]
+}
+
+// maxSources bounds the way back from host to host.
+const maxSources = 8
+
+// source follows a thread back to the host that it was reached from, and on from
+// there, as long as an earlier thread began there with code run or a way in; nil if
+// there is none. The server from which an attacker fanned out has most of the
+// evidence, and yet he came to it from somewhere.
+func source(t *thread, all []*thread, mem Memory) *deed {
+	var from *deed
+	seen := map[*thread]bool{t: true}
+	for range maxSources {
+		next, d := feeder(t, all, seen, mem)
+		if next == nil {
+			break
+		}
+		t, from, seen[next] = next, d, true
+	}
+	return from
+}
+
+// feeder returns the thread of the host from whose address t was first reached, and
+// the first deed by which it took hold there.
+func feeder(t *thread, all []*thread, seen map[*thread]bool, mem Memory) (*thread, *deed) {
+	asked := map[[2]string]bool{}
+	for _, d := range t.deeds {
+		ip, ok := findIn(d.entities, model.IP, model.Src)
+		if k := [2]string{ip.Value, d.host}; !ok || asked[k] {
+			continue
+		} else {
+			asked[k] = true
+		}
+		owner := place(mem.Owner(ip.Value, d.time), d.time, mem)
+		if owner == "" || owner == place(d.host, d.time, mem) {
+			continue
+		}
+		var best *thread
+		var hold *deed
+		for _, o := range all {
+			if seen[o] || !o.first.time.Before(t.first.time) || best != nil && o.gain <= best.gain {
+				continue
+			}
+			if h := o.foothold(owner, d, mem); h != nil {
+				best, hold = o, h
+			}
+		}
+		if best != nil {
+			return best, hold
+		}
+	}
+	return nil, nil
+}
+
+// foothold is the first deed of a thread on a host before another, if it is a way in
+// or code run there.
+func (t *thread) foothold(host string, before *deed, mem Memory) *deed {
+	for _, d := range t.deeds {
+		if !d.time.Before(before.time) {
+			return nil
+		}
+		if (d.tactic == "initial-access" || d.tactic == "execution") && place(d.host, d.time, mem) == host {
+			return d
+		}
+	}
+	return nil
+}
+
+// place is a host by its one name.
+func place(host string, at time.Time, mem Memory) string {
+	if host == "" {
+		return ""
+	}
+	return mem.Resolve(model.Entity{Type: model.Host, Value: host}, "", at).Value
+}
+
+// programOf is what the process of a deed runs. Products often name its number and,
+// apart from it, its file.
+func programOf(d *deed, mem Memory) string {
+	if d.process.Value == "" || d.process.Name != "" {
+		return d.process.Label()
+	}
+	if name := mem.Name(d.procKey, d.time); name != "" {
+		return name
+	}
+	if f, ok := findIn(d.entities, model.File, model.Object); ok {
+		return f.Label()
+	}
+	return d.process.Label()
 }
 
 // userNear is who acted on the host of d next, be it in an alert that is only

@@ -1,6 +1,8 @@
 package story
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -32,4 +34,72 @@ func TestRootIsNotTheOwnersShell(t *testing.T) {
 		}
 	}
 	check(t, w, told)
+}
+
+// An attacker who fans out from a server came to it from a workstation: one rule's
+// alerts on many machines are one thing he did, and the address that the server was
+// reached from leads to where his program ran first.
+func TestRootIsNotTheServerOfTheFanOut(t *testing.T) {
+	w := &tale{}
+	carla, admin := ent(model.User, model.Actor, `corp\carla`), ent(model.User, model.Actor, `corp\admin`)
+	desk := ent(model.IP, model.Subject, "10.0.0.5")
+	w.see(0, model.ActConnect, ws, "198.51.100.7:443", proc(model.Actor, "edge", `C:\Edge\msedge.exe`), carla, ent(model.IP, model.Src, "10.0.0.5"), desk, ent(model.IP, model.Dst, "198.51.100.7"))
+	ran := w.alert(w.see(100, model.ActNone, ws, "", carla, proc(model.Actor, ws+":77", ""), ent(model.File, model.Object, ws+`:c:\users\carla\offer.exe`)),
+		"Program run from a download folder", model.High, "attack.execution", "attack.t1204.002")
+	core := []*model.Alert{ran}
+	hop := w.alert(w.see(900, model.ActNone, "srv", "", admin, ent(model.IP, model.Src, "10.0.0.5")), "Service installed from another machine", model.High, "attack.lateral-movement", "attack.t1021.002")
+	core = append(core, hop)
+	for i, title := range []string{"Memory of LSASS read", "Shadow copies deleted", "Protection switched off", "Log cleared", "Share listed", "Archive made"} {
+		core = append(core, w.alert(w.see(1000+float64(i), model.ActNone, "srv", "", admin), title, model.Critical, "attack.impact", "attack.t1486"))
+	}
+	for i := range 20 {
+		core = append(core, w.alert(w.see(2000+float64(i), model.ActNone, fmt.Sprintf("pc%d", i), "", admin), "Files encrypted", model.Critical, "attack.impact", "attack.t1486"))
+	}
+	root := w.tell(core...).Root
+	if root.Alert != ran.ID || root.Host != ws || root.User != `corp\carla` || !strings.HasSuffix(root.Process, `\offer.exe`) || root.Entity != "process:"+ws+":77" {
+		t.Errorf("root %+v", root)
+	}
+	if root.Alert == ran.ID && !strings.Contains(root.Why, "go back to it") {
+		t.Errorf("why: %s", root.Why)
+	}
+
+	// Without the address nothing leads there, and the server stays.
+	core[1] = w.alert(w.see(900, model.ActNone, "srv", "", admin), "Service installed from another machine", model.High, "attack.lateral-movement", "attack.t1021.002")
+	if root := w.tell(core...).Root; root.Alert != core[1].ID || root.Entity != `user:corp\admin` || root.User != `corp\admin` {
+		t.Errorf("without an address: %+v", root)
+	}
+}
+
+// A message that brought the attack has no machine: the root is what first ran where
+// it was read, and the message is told as how it came.
+func TestRootAfterAMessage(t *testing.T) {
+	w := &tale{}
+	carla := ent(model.User, model.Actor, `corp\carla`)
+	mail := w.alert(w.see(0, model.ActNone, "", "", carla, ent(model.URL, model.Indicator, "https://x.example/")), "Message with a harmful link", model.High, "attack.initial-access", "attack.t1566.002")
+	core := []*model.Alert{mail}
+	for i, title := range []string{"Program run from a download folder", "Memory of LSASS read", "Control of accounts passed by"} {
+		core = append(core, w.alert(w.see(100*float64(i+1), model.ActNone, ws, "", carla, proc(model.Actor, ws+":77", ""), ent(model.File, model.Object, ws+`:c:\users\carla\offer.exe`)),
+			title, model.High, "attack.execution", "attack.t1204.002"))
+	}
+	root := w.tell(core...).Root
+	if root.Alert != core[1].ID || root.Host != ws || root.User != `corp\carla` || root.Entity != "process:"+ws+":77" || !strings.Contains(root.Why, "before it, Message with a harmful link") {
+		t.Errorf("root %+v", root)
+	}
+}
+
+// The thing and the person of a root are of one act, where another person's acts
+// weigh more.
+func TestRootAgrees(t *testing.T) {
+	w := &tale{}
+	thief := ent(model.IP, model.Src, "203.0.113.9")
+	in := w.alert(w.see(0, model.ActLogon, "", "", ent(model.User, model.Target, `corp\leo`), thief), "Account taken over", model.High, "attack.initial-access", "attack.t1110")
+	second := w.alert(w.see(500, model.ActLogon, "", "", ent(model.User, model.Target, `corp\ines`), thief), "Account taken over", model.High, "attack.initial-access", "attack.t1110")
+	core := []*model.Alert{in, second}
+	for i, title := range []string{"Consent", "Mailbox read", "Rule made"} {
+		core = append(core, w.alert(w.see(1000+float64(i), model.ActMailAccess, "", "", ent(model.User, model.Actor, `corp\ines`), thief), title, model.Critical, "attack.collection", "attack.t1114.002"))
+	}
+	root := w.tell(core...).Root
+	if !strings.HasSuffix(root.Entity, root.User) && !strings.HasPrefix(root.Entity, "ip:") {
+		t.Errorf("entity %q, user %q", root.Entity, root.User)
+	}
 }

@@ -43,6 +43,9 @@ type Memory interface {
 	// Tree is the first process of a process's tree, Lineage what stands behind it.
 	Tree(k model.EntityKey, at time.Time) (root model.EntityKey, name string, known bool)
 	Lineage(k model.EntityKey, at time.Time) []graph.Bridge
+	// Owner is the host that had an address, Name the image of a process; empty if unknown.
+	Owner(ip string, at time.Time) string
+	Name(k model.EntityKey, at time.Time) string
 }
 
 // Estate is what the whole evidence knows, so that a story can say what was not
