@@ -59,21 +59,27 @@ type kin struct {
 	act    groupID // its rule about one kind of act there, as the code of its event tells
 	any    groupID // its rule anywhere
 	tactic groupID // its tactic at its place
+	source groupID // its rule anywhere by one address, or anywhere if it has another hand
 }
 
 // groupKeys returns the groups of m in the order of kin.
-func (m *meta) groupKeys() [4]groupKey {
-	return [4]groupKey{
+func (m *meta) groupKeys() [5]groupKey {
+	from := groupKey{word: m.rule(), rule: true}
+	if m.principal.Type == model.IP {
+		from.subject = m.principal
+	}
+	return [5]groupKey{
 		{m.subject, m.rule(), true},
 		{m.subject, m.rule() + "\x00" + m.alerts[0].Code, true},
 		{word: m.rule(), rule: true},
 		{subject: m.subject, word: tacticOf(m)},
+		from,
 	}
 }
 
 // kinOf numbers the groups of m.
 func (e *Engine) kinOf(m *meta) kin {
-	var id [4]groupID
+	var id [5]groupID
 	for i, k := range m.groupKeys() {
 		if id[i] = e.groups[k]; id[i] == 0 {
 			e.lastGroup++
@@ -81,7 +87,7 @@ func (e *Engine) kinOf(m *meta) kin {
 			e.groups[k] = id[i]
 		}
 	}
-	return kin{id[0], id[1], id[2], id[3]}
+	return kin{id[0], id[1], id[2], id[3], id[4]}
 }
 
 func (c *candidate) id() string { return model.IncidentID(c.seed.alerts[0].ID) }
@@ -203,6 +209,9 @@ func (c *candidate) tally(m *meta) {
 	c.groups[m.kin.act]++
 	if m.gain > 0 { // what says nothing makes nothing else say less
 		c.groups[m.kin.any]++
+		if m.kin.source != m.kin.any {
+			c.groups[m.kin.source]++
+		}
 		c.groups[m.kin.tactic]++
 	}
 }
@@ -247,7 +256,11 @@ func (c *candidate) worth(m *meta, bits float64) float64 {
 	case c.groups[m.kin.rule] > 0:
 		return gain * .5
 	}
-	return gain * math.Pow(.8, float64(c.groups[m.kin.any]))
+	gain *= math.Pow(.8, float64(c.groups[m.kin.any]))
+	if m.kin.source != m.kin.any { // an address that does one thing at place after place is a scanner
+		gain *= math.Pow(.4, float64(c.groups[m.kin.source]))
+	}
+	return gain
 }
 
 // echo is what a further rule of high level is worth that matches an event which
