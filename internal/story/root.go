@@ -127,6 +127,20 @@ func person(d *deed, mem Memory) (model.EntityKey, bool) {
 	return model.EntityKey{}, false
 }
 
+// oneOf is the account k among those that a deed names: of many that passwords were
+// tried on, the one that fell.
+func oneOf(d *deed, k model.EntityKey, mem Memory) (model.Entity, bool) {
+	for _, e := range d.entities[:min(len(d.entities), maxTried)] {
+		if e.Type == model.User && mem.Resolve(e, d.host, d.time) == k {
+			return e, true
+		}
+	}
+	return model.Entity{}, false
+}
+
+// maxTried bounds the entities of a deed among which an account is looked for.
+const maxTried = 256
+
 // outsider is the address on the internet that a log-on was tried from: its
 // guesses and what it did once inside are one thread.
 func outsider(d *deed) (model.EntityKey, bool) {
@@ -248,6 +262,9 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 		if u, ok := findIn(d.entities, model.User, model.Target); ok {
 			o.User = u.Label()
 		}
+	}
+	if u, ok := oneOf(d, top, mem); ok && top.Type == model.User {
+		o.User = u.Label()
 	}
 	if o.User == "" {
 		o.User = userNear(d, c)
