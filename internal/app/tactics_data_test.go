@@ -23,7 +23,7 @@ var tacticSets = []string{"evtx_to_mitre", "evtx_attack_samples", "otrf_atomic",
 
 // tacticFloor is the least share of labelled files with an alert of a labelled
 // tactic, by our rules alone; a little below what docs/accuracy.md shows.
-const tacticFloor = 0.70
+const tacticFloor = 0.80
 
 // A labelled is a file of a labelled set, a folder of logs of one test, or a line
 // of a file of tests: what an attack left, and the tactics that its label names.
@@ -205,9 +205,22 @@ func seenIn(t *testing.T, o Options, files []labelled) []seen {
 func TestTacticHits(t *testing.T) {
 	dir := dataFolder(t)
 	files := labelledFiles(t, dir)
+	if len(files) < 500 {
+		t.Fatalf("%d labelled files, want over 500", len(files))
+	}
+	if underRace {
+		var sample []labelled
+		for i := 0; i < len(files); i += 7 {
+			sample = append(sample, files[i])
+		}
+		files = sample
+		t.Log("under the race detector: one file in seven, and without SigmaHQ's rules")
+	}
 	ours := seenIn(t, Options{}, files)
-	sigmaHQ := filepath.Join(dir, "sigma_rules")
-	both := seenIn(t, Options{RuleDirs: []string{sigmaHQ}}, files)
+	both := ours
+	if !underRace {
+		both = seenIn(t, Options{RuleDirs: []string{filepath.Join(dir, "sigma_rules")}}, files)
+	}
 
 	type sums struct {
 		files, ours, both         int
@@ -250,14 +263,16 @@ func TestTacticHits(t *testing.T) {
 	for _, set := range append(slices.Clone(tacticSets), "all") {
 		s := of[set]
 		if s == nil {
-			t.Errorf("no labelled file in %s", set)
+			if !underRace {
+				t.Errorf("no labelled file in %s", set)
+			}
 			continue
 		}
 		fmt.Fprintf(&table, "| %s | %d | %s | %s | %d | %d | %d |\n", set, s.files, share(s.ours, s.files), share(s.both, s.files), s.why[noTelemetry], s.why[noRule], s.why[wrongTactic])
 		fmt.Fprintf(&apart, "| %s | %d | %d | %d | %d |\n", set, s.files, s.onlyOurs, s.onlyOther, s.none)
 	}
 	t.Logf("files with an alert of a labelled tactic\n%s\nwhat each sees that the other does not: files with alerts of one alone\n%s\nmissed by our rules\n%s", &table, &apart, &missed)
-	if s := of["all"]; s.files < 500 || float64(s.ours) < tacticFloor*float64(s.files) {
+	if s := of["all"]; float64(s.ours) < tacticFloor*float64(s.files) {
 		t.Errorf("%d of %d labelled files have an alert of a labelled tactic, want %.0f %%", s.ours, s.files, 100*tacticFloor)
 	}
 }
