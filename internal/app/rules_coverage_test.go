@@ -38,7 +38,7 @@ func TestCoverage(t *testing.T) {
 		t.Errorf("%q\nwant\n%q", got, want)
 	}
 	c := a.Coverage()
-	if c.Matrix[model.StageLateralMovement]["identity"] != 1 || c.Matrix[model.StageDenialOfService]["compute"] != 1 || c.Rules != 5+len(detectors(nil)) || c.Unstaged != 1 {
+	if c.Matrix[model.StageLateralMovement]["identity"] != 1 || c.Matrix[model.StageDenialOfService][windowsColumn] != 1 || c.Rules != 5+len(detectors(nil)) || c.Unstaged != 1 {
 		t.Errorf("%+v", c)
 	}
 	cells := len(c.Empty)
@@ -52,8 +52,8 @@ func TestCoverage(t *testing.T) {
 			}
 		}
 	}
-	if cells != 80 {
-		t.Errorf("%d cells, want 8 stages by 10 subsystems", cells)
+	if cells != 88 {
+		t.Errorf("%d cells, want 8 stages by 11 columns", cells)
 	}
 }
 

@@ -58,6 +58,9 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 		share = .4 / float64(max(e.rates.sites[v.key.Value], 1)) // which of its hosts is open
 	}
 	b := e.rates.of(m, c)
+	if m.plain && !o.plain {
+		b = e.rates.mean(m, c)
+	}
 	p, others := e.chance(v, m, c)
 	if personal(v) && m.subject == o.subject && m.subject.Type == model.Host {
 		// On one machine its few users say little, and nothing at all beside two

@@ -358,6 +358,12 @@ func (r *rates) of(m *meta, c *candidate) background {
 	if m.plain {
 		return r.plainOf(m)
 	}
+	return r.mean(m, c)
+}
+
+// mean is of for a meta that names more than its place, or that is held against a
+// campaign that does: what is known of that campaign is no new sensor's novelty.
+func (r *rates) mean(m *meta, c *candidate) background {
 	x := r.cellsOf(m)
 	nr, nl, nk := *x.rule, *x.level, *x.kinds
 	if m.acts { // what the same process or key does beside is no background of this
@@ -380,10 +386,11 @@ func (r *rates) of(m *meta, c *candidate) background {
 
 // least bounds from below what of returns for m, in any campaign.
 func (r *rates) least(m *meta) float64 {
+	rule := r.given(m, 0, 0, 0).rule
 	if m.plain {
-		return r.plainOf(m).rule
+		rule = min(rule, r.plainOf(m).rule)
 	}
-	return r.given(m, 0, 0, 0).rule
+	return rule
 }
 
 // given returns the background of m when its rule fired nr times at its place for
