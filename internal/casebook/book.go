@@ -250,9 +250,6 @@ func (b *Book) Group(alert string) int {
 // Apart says whether decisions keep two groups in different incidents.
 func (b *Book) Apart(g, h int) bool { return b != nil && b.groups.barred(g, h) }
 
-// Binds says whether any decision joins alerts or keeps them apart.
-func (b *Book) Binds() bool { return b != nil && len(b.groups.of) > 0 }
-
 // Pairs are the pairs of alerts that decisions join, in the order of the journal.
 func (b *Book) Pairs() []Pair {
 	if b == nil {

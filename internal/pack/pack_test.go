@@ -133,7 +133,7 @@ func TestCheck(t *testing.T) {
 		}, "1.0.0", []string{ManifestFile, "was changed"}},
 		{"link", func(t *testing.T, dir string) {
 			if err := os.Symlink("/etc/hosts", filepath.Join(dir, "hosts.yml")); err != nil {
-				t.Skip(err)
+				t.Skip("this system makes no symbolic links:", err)
 			}
 		}, "1.0.0", []string{"hosts.yml", "a link"}},
 		{"engine too old", func(*testing.T, string) {}, "v0.0.9", []string{"", "is for Catena 0.1.0 or newer, and this is v0.0.9"}},
@@ -178,7 +178,7 @@ func TestFolderWithoutHashes(t *testing.T) {
 func TestPipe(t *testing.T) {
 	dir := folder(t, map[string]string{"a.yml": rule(1, "linux")})
 	if err := makePipe(filepath.Join(dir, "b.yml")); err != nil {
-		t.Skip("no pipes here:", err)
+		t.Skip("this system makes no named pipes:", err)
 	}
 	if _, err := Open(filepath.Join(dir, "b.yml")); err == nil || !strings.Contains(err.Error(), "neither a folder nor a file") {
 		t.Errorf("the pipe alone: %v", err)
@@ -360,7 +360,7 @@ func TestArchiveWithoutHashes(t *testing.T) {
 func TestWriteErrors(t *testing.T) {
 	linked := acme(t)
 	if err := os.Symlink("two.yaml", filepath.Join(linked, "three.yml")); err != nil {
-		t.Skip(err)
+		t.Skip("this system makes no symbolic links:", err)
 	}
 	for _, c := range []struct{ dir, out, want string }{
 		{folder(t, map[string]string{"a.yml": rule(1, "linux")}), "a.zip", "there is no pack.yml"}, {acme(t), "a.rar", "want a name that ends with .zip"},
