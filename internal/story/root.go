@@ -42,7 +42,9 @@ const entryShare = 0.05
 type thread struct {
 	first *deed
 	deeds []*deed
-	gain  float64                     // what its deeds weigh, a fan-out once
+	worth []float64                   // what each weighs: of a fan-out only the first
+	from  []model.EntityKey           // what each goes back to
+	gain  float64                     // the sum
 	count int                         // its deeds, a fan-out once
 	tops  map[model.EntityKey]float64 // where its deeds go back to, with their bits
 	fans  map[string]string           // the host on which each rule was first met
@@ -51,14 +53,16 @@ type thread struct {
 // take adds a deed. What one actor does to many hosts by one rule's measure is one
 // thing he does, however many they are: it says nothing of where he came from.
 func (t *thread) take(d *deed, top model.EntityKey) (gain float64) {
-	t.deeds = append(t.deeds, d)
+	t.deeds, t.from = append(t.deeds, d), append(t.from, top)
 	first, met := t.fans[d.title]
 	if !met {
 		t.fans[d.title] = d.host
 	}
 	if met && first != d.host {
+		t.worth = append(t.worth, 0)
 		return 0
 	}
+	t.worth = append(t.worth, d.gain)
 	t.gain += d.gain
 	t.count++
 	t.tops[top] += d.gain
@@ -109,6 +113,9 @@ func threads(ds []*deed, mem Memory) (all []*thread, total float64) {
 		}
 		total += t.take(d, tops[i])
 	}
+	for _, t := range all {
+		t.begin()
+	}
 	return all, total
 }
 
@@ -141,10 +148,11 @@ func oneOf(d *deed, k model.EntityKey, mem Memory) (model.Entity, bool) {
 // maxTried bounds the entities of a deed among which an account is looked for.
 const maxTried = 256
 
-// outsider is the address on the internet that a log-on was tried from: its
-// guesses and what it did once inside are one thread.
+// outsider is the address on the internet that a log-on was tried from, or that a
+// product says an attack came from: its guesses and what it did once inside are one
+// thread.
 func outsider(d *deed) (model.EntityKey, bool) {
-	if d.act != model.ActLogon && d.act != model.ActLogonFailed {
+	if !d.guess() && !d.logon() && (d.act != model.ActNone || d.host != "") { // on a host it may be whom a program called
 		return model.EntityKey{}, false
 	}
 	ip, ok := findIn(d.entities, model.IP, model.Src)
@@ -184,13 +192,13 @@ func (t *thread) top() model.EntityKey {
 // before it was refused.
 func (t *thread) way() *deed {
 	for _, d := range t.deeds {
-		switch d.act {
-		case model.ActLogonFailed:
+		if d.guess() {
 			continue
-		case model.ActLogon:
+		}
+		if d.logon() {
 			return d
 		}
-		return t.first
+		break
 	}
 	return t.first
 }
@@ -201,8 +209,17 @@ func (t *thread) way() *deed {
 // weak prior: attacks go backwards too often.
 func findRoot(c Case, ds []*deed, mem Memory) origin {
 	all, total := threads(ds, mem)
+	var start time.Time // of what may have been the start: a stray sign days before makes nothing late
+	for _, t := range all {
+		if t.gain >= rootShare*total && (start.IsZero() || t.first.time.Before(start)) {
+			start = t.first.time
+		}
+	}
 	score := func(t *thread) float64 {
-		late := t.first.time.Sub(ds[0].time).Hours()
+		late := 0.0
+		if !start.IsZero() {
+			late = max(0, t.first.time.Sub(start).Hours())
+		}
 		return t.gain + 0.5*float64(t.count) - 2*math.Log2(1+late) + knowledge.RootBits(t.first.tactic)
 	}
 	best := all[0]
@@ -213,7 +230,7 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	}
 	for _, t := range all {
 		need := rootShare
-		if _, ok := outsider(t.way()); ok && t.way().act == model.ActLogon {
+		if _, ok := outsider(t.way()); ok && t.way().logon() {
 			need = entryShare
 		}
 		if t.first.time.Before(best.first.time) && t.gain >= need*total {
@@ -227,7 +244,7 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	var sent *deed // what came to the person before anything ran
 	if from := source(best, all, mem); from != nil {
 		o.deed, top = from, furthest(from, mem)
-	} else if d := best.start(top, mem); d != nil && o.deed.host == "" && strings.HasPrefix(o.deed.technique, "T1566") {
+	} else if d := best.start(top, o.deed, mem); d != nil && o.deed.host == "" && strings.HasPrefix(o.deed.technique, "T1566") {
 		sent = o.deed // a message has no machine; what it brought has, and ran there
 		o.deed, top = d, furthest(d, mem)
 	} else if u, ok := person(o.deed, mem); ok && top.Type == model.User {
@@ -246,7 +263,7 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 	if o.entry = entry(o.deed, ds); o.entry == nil {
 		o.entry = sent
 	}
-	if o.entry != nil || o.deed.act == model.ActLogon {
+	if o.entry != nil || o.deed.logon() {
 		o.seen = true
 	}
 	conf := 0.35 + 0.5*share
@@ -283,10 +300,19 @@ func findRoot(c Case, ds []*deed, mem Memory) origin {
 }
 
 // start is the first deed of a thread on the machine of a process that it goes back
-// to; nil if k is none.
-func (t *thread) start(k model.EntityKey, mem Memory) *deed {
+// to, after a message that its reader got: where he ran what it brought, if he is known.
+func (t *thread) start(k model.EntityKey, message *deed, mem Memory) *deed {
+	if k.Type != model.Process {
+		return nil
+	}
+	reader, known := person(message, mem)
+	for _, d := range t.deeds {
+		if who, ok := person(d, mem); known && ok && who == reader && d.host != "" && !d.time.Before(message.time) {
+			return d
+		}
+	}
 	i := slices.IndexFunc(t.deeds, func(d *deed) bool { return d.host != "" && furthest(d, mem) == k })
-	if i < 0 || k.Type != model.Process {
+	if i < 0 {
 		return nil
 	}
 	host := t.deeds[i].host
