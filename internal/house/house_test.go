@@ -19,7 +19,7 @@ const module = "github.com/catena-sec/catena"
 var layers = [][]string{
 	{"internal/model", "rules", "mappings", "internal/config", "internal/house"},
 	{"internal/knowledge", "sigma", "internal/decode", "internal/graph", "internal/ledger", "internal/casebook", "internal/bus"},
-	{"internal/source", "internal/pack", "internal/clock", "internal/detect", "internal/fusion", "internal/story", "internal/report", "internal/simulate", "internal/eval", "internal/compare", "internal/journal", "internal/respond", "internal/store"},
+	{"internal/source", "internal/pack", "internal/clock", "internal/detect", "internal/fusion", "internal/story", "internal/report", "internal/simulate", "internal/eval", "internal/compare", "internal/journal", "internal/journal", "internal/respond", "internal/store"},
 	{"internal/server"},
 	{"internal/app"},
 	{"cmd/catena"},
