@@ -60,8 +60,8 @@ func (e *Engine) single(c *candidate) {
 	if e.attended(c) || e.routine(c) {
 		return
 	}
-	c.raised, c.slight = true, true
-	e.changed(c, Raised, c.metas[len(c.metas)-1].alerts[0].ID)
+	c.slight = true
+	e.raise(c)
 }
 
 // stands says whether c has a grave alert of our own rules, which evidence of quiet

@@ -12,25 +12,28 @@ import (
 // A candidate is a campaign that is suspected: one meta or several. Once its score
 // reaches the threshold it is an incident.
 type candidate struct {
-	n       int // order of birth
-	turn    int // the judgement that came by it last
-	seed    *meta
-	metas   []*meta
-	into    *candidate // what it was merged into
-	gone    bool
-	raised  bool
-	direct  bool // raised by one alert
-	slight  bool // raised without the bits for it, see act.go
-	forced  bool // an incident by decision, whatever speaks for it
-	first   time.Time
-	last    time.Time
-	raw     float64
-	score   float64
-	judged  float64 // score when it was last held against others
-	aliases []string
-	tactics []string
-	late    bool // holds a tactic from late in an attack
-	named   bool // a member names more than its place
+	n        int // order of birth
+	turn     int // the judgement that came by it last
+	seed     *meta
+	metas    []*meta
+	into     *candidate // what it was merged into
+	gone     bool
+	raised   bool
+	since    time.Time // when it was raised: the latest event time that had come in
+	direct   bool      // raised by one alert
+	slight   bool      // raised without the bits for it, see act.go
+	recalled bool      // and with those that the ledger remembers
+	forced   bool      // an incident by decision, whatever speaks for it
+	handed   bool      // over by another engine
+	first    time.Time
+	last     time.Time
+	raw      float64
+	score    float64
+	judged   float64 // score when it was last held against others
+	aliases  []string
+	tactics  []string
+	late     bool // holds a tactic from late in an attack
+	named    bool // a member names more than its place
 	// What follows is made with the second meta, since most candidates stay alone.
 	subjects map[model.EntityKey]bool
 	groups   map[groupID]int
@@ -348,7 +351,7 @@ func (e *Engine) alone(m *meta) float64 {
 // rescore brings the score up to date and raises c when it is high enough.
 func (e *Engine) rescore(c *candidate, m *meta) {
 	c.score = c.raw * c.breadth()
-	if e.live { // in the first hours nothing is known and everything surprises
+	if e.live && !c.handed { // in the first hours nothing is known and everything surprises
 		age := e.now.Sub(e.begin).Hours()
 		c.score /= 1 + 1.5*math.Exp2(-age/12)
 	}
@@ -364,14 +367,29 @@ func (e *Engine) rescore(c *candidate, m *meta) {
 	}
 	if c.raised {
 		c.slight = c.slight && !enough
-		e.changed(c, Grown, m.alerts[0].ID)
+		e.changed(c, Grown)
 		return
 	}
 	if !enough || c.silent() || e.routine(c) {
 		return
 	}
-	c.raised = true
-	e.changed(c, Raised, m.alerts[0].ID)
+	e.raise(c)
+}
+
+// raise makes c an incident.
+func (e *Engine) raise(c *candidate) {
+	c.raised, c.since = true, e.now
+	if !e.live { // evidence is complete: there was enough when the last of it had come
+		for i, m := range c.metas {
+			if i == 0 || m.first.After(c.since) {
+				c.since = m.first
+			}
+		}
+		return
+	}
+	id := e.idOf(c)
+	e.stream.told[id] = c.seed.alerts[0].ID
+	e.changed(c, Raised)
 }
 
 // An actor is the history of a user whose work looks like an attack now and then.
@@ -469,8 +487,11 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 	beside := l.via.class <= wide && (len(members) > backSmall || b.mild())
 	sort.SliceStable(members, func(i, j int) bool { return members[i].n < members[j].n })
 	b.into = a
+	if b.raised && b.since.Before(a.since) {
+		a.since = b.since
+	}
 	if b.raised && e.live {
-		e.changes = append(e.changes, Change{Incident: b.id(), Kind: Merged, Alert: to.alerts[0].ID, Into: a.id()})
+		e.changes = append(e.changes, Change{Incident: e.idOf(b), Kind: Merged, Alert: e.stream.alert, Into: e.idOf(a), At: e.now})
 	}
 	a.open()
 	a.aliases = append(append(a.aliases, b.id()), b.aliases...)
@@ -504,7 +525,7 @@ func (e *Engine) reroot(c *candidate, m, parent *meta, l link) {
 			}
 		}
 		m.parent, m.via, m.bits, m.terms, m.others = parent, l.via, l.bits, l.terms, l.others
-		m.full = max(m.full, m.weigh(l.gain))
+		m.full, m.link = max(m.full, m.weigh(l.gain)), nil
 		parent, m, l = m, up, old
 	}
 }

@@ -17,7 +17,6 @@
 package fusion
 
 import (
-	"math"
 	"slices"
 	"sort"
 	"time"
@@ -39,8 +38,11 @@ type Options struct {
 	// MaxMetas bounds how many deduplicated alerts Add keeps (1,000,000); the
 	// oldest outside of raised incidents are forgotten first.
 	MaxMetas int
-	// Ledger is the memory of what came long before; Run asks it and tells it of the
-	// alerts. nil means that there is none.
+	// Ledger is the memory of what came long before; Run and Add ask it and tell it of
+	// the alerts. To be told twice changes nothing in it, so a fold that is begun again
+	// over the ledger as it was when the fold began comes to the same: whoever runs on
+	// writes what it learnt only where the fold is never begun again before.
+	// nil means that there is none.
 	Ledger Ledger
 	// Decisions are what analysts decided, worked out over the alerts; nil means
 	// nothing.
@@ -80,6 +82,7 @@ type Result struct {
 	Raised     bool
 	First      time.Time
 	Last       time.Time
+	RaisedAt   time.Time // the latest event time that had come in when there was enough; zero if not raised
 	Aliases    []string  // ids of incidents that were merged into it
 	Earlier    []Earlier // what a ledger remembers of its entities, the most telling first
 }
@@ -88,8 +91,9 @@ type Result struct {
 type Change struct {
 	Incident string
 	Kind     ChangeKind
-	Alert    string // the alert that did it
-	Into     string // for Merged: the incident that survives
+	Alert    string    // the alert that did it; empty if a decision did
+	Into     string    // for Merged: the incident that survives
+	At       time.Time // the latest event time that had come in
 }
 
 // ChangeKind is how an incident changed.
@@ -100,6 +104,7 @@ const (
 	Raised ChangeKind = "raised"
 	Grown  ChangeKind = "grown"
 	Merged ChangeKind = "merged"
+	Ended  ChangeKind = "ended" // decisions left nothing of it that may speak
 )
 
 // Engine is one fold. It is not safe for concurrent use.
@@ -119,13 +124,14 @@ type Engine struct {
 	others  float64         // attacks beside the one at hand that begin, an hour and a place
 	offers  []offer         // of the judgement at hand
 	actors  map[model.EntityKey]*actor
-	ended   []*candidate // dominated by one user, waiting to count against him
-	seen    map[string]bool
+	ended   []*candidate     // dominated by one user, waiting to count against him
+	seen    map[string]*meta // by alert
 	changes []Change
 	live    bool
 	now     time.Time
 	begin   time.Time
 	lag     int // metas learnt so far
+	stream  stream
 
 	lastGroup groupID
 }
@@ -143,6 +149,7 @@ func New(o Options) *Engine {
 		e.mem = graph.New(graph.Options{})
 	}
 	e.reset()
+	e.stream = newStream()
 	return e
 }
 
@@ -151,7 +158,7 @@ func (e *Engine) reset() {
 	e.dedup = newDedup()
 	e.tellers = newTellers()
 	e.bind = newBind(e.opt.Decisions)
-	e.metas, e.seen = nil, map[string]bool{}
+	e.metas, e.seen = nil, map[string]*meta{}
 	e.groups, e.firings = map[groupKey]groupID{}, map[groupID]int{}
 	e.restart()
 }
@@ -180,11 +187,11 @@ func (e *Engine) Run(alerts []*model.Alert, mem *graph.Memory) []*Result {
 	sorted := append([]*model.Alert(nil), alerts...)
 	sort.SliceStable(sorted, func(i, j int) bool { return before(sorted[i], sorted[j]) })
 	for _, a := range sorted {
-		if a == nil || e.seen[a.ID] || e.opt.Decisions.Excluded(a) {
+		if a == nil || e.seen[a.ID] != nil || e.opt.Decisions.Excluded(a) {
 			continue
 		}
-		e.seen[a.ID] = true
 		m, isNew := e.dedup.offer(a, e.sight(a), e.bind.told(a))
+		e.seen[a.ID] = m
 		e.bind.note(m, a)
 		if isNew {
 			e.admit(m)
@@ -247,51 +254,6 @@ func (e *Engine) fold() {
 	e.settle()
 }
 
-// Add folds one alert and returns what changed. Alerts come roughly in the order
-// of their time; one whose id was seen does nothing.
-func (e *Engine) Add(a *model.Alert) []Change {
-	if a == nil || e.seen[a.ID] || e.opt.Decisions.Excluded(a) {
-		return nil
-	}
-	e.live = true
-	e.seen[a.ID] = true
-	e.changes = nil
-	if e.begin.IsZero() {
-		e.begin = a.Time
-	}
-	if a.Time.After(e.now) {
-		e.now = a.Time
-	}
-	m, isNew := e.dedup.offer(a, e.sight(a), e.bind.told(a))
-	e.bind.note(m, a)
-	if !isNew {
-		if c := m.cand.top(); c != nil && c.raised {
-			c.extend(m)
-			e.changed(c, Grown, a.ID)
-		}
-		return e.changes
-	}
-	e.admit(m)
-	e.tellers.hear(e, m)
-	e.learn()
-	e.rates.cold = 50 * math.Exp2(-e.now.Sub(e.begin).Hours()/6)
-	e.judge(m)
-	switch c := m.cand.top(); {
-	case c.proven():
-		e.backfill(c)
-		e.join(c)
-	case e.grave(c):
-		e.join(c)
-	}
-	if c := m.cand.top(); e.now.Sub(e.begin) >= actCold && e.stands(c) {
-		e.single(c)
-	}
-	if len(e.metas) > e.opt.MaxMetas {
-		e.forget()
-	}
-	return e.changes
-}
-
 // admit takes in a new meta and what holds of it whatever it is held against.
 func (e *Engine) admit(m *meta) {
 	m.n = len(e.metas)
@@ -305,85 +267,6 @@ func (e *Engine) admit(m *meta) {
 		}
 	}
 	e.metas = append(e.metas, m)
-}
-
-func (e *Engine) changed(c *candidate, k ChangeKind, alert string) {
-	if !e.live {
-		return
-	}
-	id := c.id()
-	for i := range e.changes {
-		if e.changes[i].Incident == id && e.changes[i].Kind != Merged {
-			if k == Raised {
-				e.changes[i].Kind = k
-			}
-			return
-		}
-	}
-	e.changes = append(e.changes, Change{Incident: id, Kind: k, Alert: alert})
-}
-
-// learnLag is how long an alert waits before it counts as background, so that an
-// attack does not teach the engine that it is normal before it is recognised.
-const learnLag = 15 * time.Minute
-
-func (e *Engine) learn() {
-	for ; e.lag < len(e.metas) && e.metas[e.lag].first.Before(e.now.Add(-learnLag)); e.lag++ {
-		m := e.metas[e.lag]
-		// What is held back from the first day on never becomes known, and what is
-		// not known draws in more of its kind: nothing is held back before a day.
-		if m.torn || m.first.Sub(e.begin) >= 24*time.Hour && quarantined(m) {
-			continue
-		}
-		e.rates.add(m)
-	}
-}
-
-// forget drops the older half of the metas that are in no raised incident.
-func (e *Engine) forget() {
-	kept := make([]*meta, 0, len(e.metas)/2)
-	lag := 0
-	for i, m := range e.metas {
-		if i < len(e.metas)/2 && !m.cand.top().raised {
-			for _, a := range m.alerts {
-				delete(e.seen, a.ID)
-			}
-			e.dedup.close(m)
-			m.gone = true
-			m.cand.top().gone = true
-			continue
-		}
-		if i < e.lag {
-			lag++
-		}
-		m.n = len(kept)
-		kept = append(kept, m)
-	}
-	e.metas, e.lag = kept, lag
-	groups := map[groupKey]groupID{}
-	firings := map[groupID]int{}
-	for _, m := range kept {
-		for _, k := range m.groupKeys() {
-			groups[k] = e.groups[k]
-		}
-		firings[m.kin.any]++
-	}
-	e.groups, e.firings = groups, firings
-	e.dedup.prune(e.now)
-	e.tellers.prune()
-	live := e.cands[:0]
-	for _, c := range e.cands {
-		if c.into == nil && !c.gone {
-			live = append(live, c)
-		}
-	}
-	clear(e.cands[len(live):])
-	e.cands = live
-	for k, r := range e.index {
-		if r.prune(); len(r.list) == 0 {
-			delete(e.index, k)
-		}
-	}
 }
 
 // before orders alerts by time, then id.

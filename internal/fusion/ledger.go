@@ -58,11 +58,12 @@ func (e *Engine) withEarlier(results []*Result) []*Result {
 		return results
 	}
 	for _, m := range e.metas {
-		e.note(m)
-		for i := range m.pivots {
-			t := m.pivots[i].key.Type
-			e.opt.Ledger.Count(t, e.mem.Kinds(t))
+		for i, a := range m.alerts {
+			if i == 0 || i == len(m.alerts)-1 || m.fan {
+				e.note(m, a)
+			}
 		}
+		e.census(m)
 	}
 	of := map[string]*candidate{}
 	for _, c := range e.cands {
@@ -70,39 +71,36 @@ func (e *Engine) withEarlier(results []*Result) []*Result {
 			of[e.idOf(c)] = c
 		}
 	}
-	alerts := map[string]*meta{}
-	for _, m := range e.metas {
-		for _, a := range m.alerts {
-			alerts[a.ID] = m
-		}
-	}
 	for _, r := range results {
 		if c := of[r.ID]; c != nil {
-			e.remember(r, c, alerts)
+			e.remember(r, c)
 		}
 	}
 	slices.SortStableFunc(results, worse)
 	return results
 }
 
-// note tells the ledger of the first and last alert of a burst.
-func (e *Engine) note(m *meta) {
-	for i, a := range m.alerts {
-		if i > 0 && i < len(m.alerts)-1 && !m.fan {
-			continue
+// census tells the ledger how many things there are of the types that m names.
+func (e *Engine) census(m *meta) {
+	for i := range m.pivots {
+		t := m.pivots[i].key.Type
+		e.opt.Ledger.Count(t, e.mem.Kinds(t))
+	}
+}
+
+// note tells the ledger of an alert of a burst.
+func (e *Engine) note(m *meta, a *model.Alert) {
+	s := ledger.Sighting{Alert: a.ID, Rule: a.Rule.ID, Title: a.Rule.Title, Level: severities[level(a)], Tactics: a.Tactics, Time: a.Time, Subject: m.subject.String()}
+	if m.fan && a.Host != "" {
+		s.Subject = model.EntityKey{Type: model.Host, Value: a.Host}.String()
+	}
+	for i := range m.pivots {
+		v := &m.pivots[i]
+		if m.fan && a != m.alerts[0] && v.key != m.principal || !lasting(v.key) {
+			continue // of a fan only its hand is in every alert
 		}
-		s := ledger.Sighting{Alert: a.ID, Rule: a.Rule.ID, Title: a.Rule.Title, Level: severities[level(a)], Tactics: a.Tactics, Time: a.Time, Subject: m.subject.String()}
-		if m.fan && a.Host != "" {
-			s.Subject = model.EntityKey{Type: model.Host, Value: a.Host}.String()
-		}
-		for j := range m.pivots {
-			v := &m.pivots[j]
-			if i > 0 && m.fan && v.key != m.principal || !lasting(v.key) {
-				continue // of a fan only its hand is in every alert
-			}
-			s.Common = v.common
-			e.opt.Ledger.Note(v.key, s)
-		}
+		s.Common = v.common
+		e.opt.Ledger.Note(v.key, s)
 	}
 }
 
@@ -120,7 +118,7 @@ func lasting(k model.EntityKey) bool {
 
 // remember adds to r what the ledger knows of the entities of its members. Where they
 // are is left out: it is a place of much else, months ago.
-func (e *Engine) remember(r *Result, c *candidate, alerts map[string]*meta) {
+func (e *Engine) remember(r *Result, c *candidate) {
 	type asked struct {
 		m *meta
 		v *pivot
@@ -129,7 +127,7 @@ func (e *Engine) remember(r *Result, c *candidate, alerts map[string]*meta) {
 	of := map[model.EntityKey]bool{}
 	tries := map[model.EntityType]int{}
 	for _, mem := range r.Members {
-		m := alerts[mem.Alert.ID]
+		m := e.seen[mem.Alert.ID]
 		if m == nil || m.cand.top() != c || m.beside {
 			continue
 		}
@@ -154,7 +152,7 @@ func (e *Engine) remember(r *Result, c *candidate, alerts map[string]*meta) {
 			continue
 		}
 		x := Earlier{Link: l, Past: p}
-		if m := alerts[p.Alert]; m != nil {
+		if m := e.seen[p.Alert]; m != nil {
 			for _, a := range m.alerts {
 				if a.ID == p.Alert {
 					x.In = a
@@ -190,7 +188,7 @@ func (e *Engine) take(r *Result, c *candidate) {
 		acts = fmt.Sprintf("%d acts remembered from earlier", n)
 	}
 	r.ScoreTerms = append(r.ScoreTerms, model.Term{What: acts, Bits: round2(bits)})
-	if !r.Raised && own < theta && r.Bits >= theta && !e.routine(c) {
+	if !r.Raised && own < theta && r.Bits >= theta && !c.silent() && !e.routine(c) {
 		r.Raised = true
 		r.Severity = model.Medium
 	}

@@ -235,14 +235,16 @@ type meta struct {
 	via    pivot
 	bits   float64
 	terms  terms
-	others int     // principals outside of the campaign that carry via
-	full   float64 // bits it would add to an empty campaign
-	gain   float64 // bits it adds to its own
-	rep    int     // how many of its rule and subject the candidate held when it came
-	beside bool    // came with a candidate that shares only the place
+	others int         // principals outside of the campaign that carry via
+	full   float64     // bits it would add to an empty campaign
+	gain   float64     // bits it adds to its own
+	rep    int         // how many of its rule and subject the candidate held when it came
+	beside bool        // came with a candidate that shares only the place
+	link   *model.Link // as another engine told it, see kept.go
 
 	group  int    // of alerts that decisions join or keep apart, 0 of none
 	linked bool   // a decision joins one of its alerts to others
+	late   bool   // it came so late that it says nothing of how often such things are
 	torn   bool   // it would be of a burst but for decisions, so it is no further occurrence
 	split  bool   // a decision took one out of an incident for one of its own
 	quiet  string // the suppression that it falls under, empty if none
@@ -259,6 +261,7 @@ func (m *meta) aside(c class) bool { return c <= wide && m.level < 3 && m.acts }
 
 func (m *meta) unlink() {
 	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep, m.beside = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0, false
+	m.link = nil
 	m.rings = nil
 }
 

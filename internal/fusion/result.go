@@ -43,10 +43,10 @@ func score(bits, theta float64) int { return int(math.Round(100 / (1 + math.Exp2
 func (e *Engine) result(c *candidate) *Result {
 	theta := e.opt.Threshold
 	bits := c.score
-	if c.direct || c.slight {
+	if (c.direct || c.slight) && !c.recalled {
 		bits = max(bits, theta)
 	}
-	r := &Result{ID: e.idOf(c), Seed: c.seed.alerts[0].ID, Bits: round2(bits), Raised: c.raised || c.forced, First: c.first, Last: c.last,
+	r := &Result{ID: e.idOf(c), Seed: c.seed.alerts[0].ID, Bits: round2(bits), Raised: c.raised || c.forced, First: c.first, Last: c.last, RaisedAt: c.since,
 		Score: score(bits, theta), Aliases: e.aliases(c)}
 	metas := append([]*meta(nil), c.metas...)
 	sort.Slice(metas, func(i, j int) bool { return metas[i].n < metas[j].n })
@@ -129,6 +129,11 @@ func round2(x float64) float64 {
 
 func (e *Engine) toLink(m *meta) model.Link {
 	from, to := m.parent.alerts[0], m.alerts[0]
+	if m.link != nil {
+		l := *m.link
+		l.From, l.To = from.ID, to.ID
+		return l
+	}
 	if m.via.reason == model.Analyst {
 		return model.Link{From: from.ID, To: to.ID, Reason: model.Analyst, Entity: m.subject, Shared: m.subject.String(),
 			Terms: map[string]float64{}, Detail: "linked by decision of " + e.saidBy(m)}

@@ -1,0 +1,135 @@
+package fusion
+
+import (
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/catena-sec/catena/internal/casebook"
+	"github.com/catena-sec/catena/internal/model"
+)
+
+// Binds says whether a decision of a kind changes what is fused, and how. All others
+// change what is said of it.
+func Binds(k model.DecisionKind) bool {
+	switch k {
+	case model.Comment, model.Assign, model.SetStatus:
+		return false
+	}
+	return true
+}
+
+// standing is how an incident stood before decisions changed.
+type standing struct {
+	seed    string
+	since   time.Time
+	members uint64 // a digest
+	direct  bool
+}
+
+// Decide obeys what analysts decided from now on: it folds again, with their decisions,
+// what the engine holds, in the order in which it came, and returns what that changed.
+// What was raised stays an incident, unless the decisions leave nothing of it that may
+// speak. The book is one over Alerts and what comes later.
+func (e *Engine) Decide(b *casebook.Book) []Change {
+	was := e.standings()
+	s := &e.stream
+	begin, now := e.begin, e.now
+	log, kept := s.log, s.kept
+	e.opt.Decisions = b
+	e.reset()
+	e.live, e.begin = true, begin
+	s.alert, s.clocks = "", map[string]time.Time{}
+	e.resume(kept)
+	for _, a := range log {
+		if e.seen[a.ID] == nil && !b.Excluded(a) {
+			e.add(a, s.late(a))
+		}
+	}
+	e.now = now
+	e.changes = nil
+	ids := make([]string, 0, len(was))
+	for id := range was {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		e.stand(id, was[id])
+	}
+	return e.compare(was, ids)
+}
+
+// standings are the incidents by id.
+func (e *Engine) standings() map[string]standing {
+	out := map[string]standing{}
+	for _, c := range e.cands {
+		if c.into == nil && !c.gone && (c.raised || c.forced) {
+			out[e.idOf(c)] = standing{e.start(c).alerts[0].ID, c.since, memberHash(c), c.direct}
+		}
+	}
+	return out
+}
+
+// memberHash says whether two campaigns have the same alerts.
+func memberHash(c *candidate) uint64 {
+	var ids []string
+	for _, m := range c.metas {
+		for _, a := range m.alerts {
+			ids = append(ids, a.ID)
+		}
+	}
+	slices.Sort(ids)
+	h := fnv.New64a()
+	for _, id := range ids {
+		h.Write([]byte(id))
+		h.Write([]byte{0})
+	}
+	return h.Sum64()
+}
+
+// stand keeps raised what was raised before.
+func (e *Engine) stand(id string, was standing) {
+	e.stream.told[id] = was.seed
+	m := e.seen[was.seed]
+	if m == nil {
+		return
+	}
+	c := m.cand.top()
+	if c == nil || c.gone || c.silent() {
+		return
+	}
+	if !c.raised {
+		c.raised, c.slight, c.since, c.direct = true, true, was.since, was.direct
+	} else if was.since.Before(c.since) {
+		c.since = was.since
+	}
+}
+
+// compare says what became of incidents, and which are new.
+func (e *Engine) compare(was map[string]standing, ids []string) []Change {
+	var out []Change
+	for _, id := range ids {
+		switch c := e.told(id); {
+		case c == nil:
+			out = append(out, Change{Incident: id, Kind: Ended, At: e.now})
+		case e.idOf(c) != id:
+			out = append(out, Change{Incident: id, Kind: Merged, Into: e.idOf(c), At: e.now})
+		case memberHash(c) != was[id].members:
+			out = append(out, Change{Incident: id, Kind: Grown, At: e.now})
+		}
+	}
+	var born []Change
+	for _, c := range e.cands {
+		if c.into != nil || c.gone || !c.raised && !c.forced {
+			continue
+		}
+		id := e.idOf(c)
+		e.stream.told[id] = e.start(c).alerts[0].ID
+		if _, old := was[id]; !old {
+			born = append(born, Change{Incident: id, Kind: Raised, At: e.now})
+		}
+	}
+	slices.SortFunc(born, func(a, b Change) int { return strings.Compare(a.Incident, b.Incident) })
+	return append(out, born...)
+}
