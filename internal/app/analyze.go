@@ -67,37 +67,15 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 
 	at = a.meter.lap(phaseOrder, at)
 	a.progress(Progress{Phase: "fusing", Inputs: len(ev.inputs), Events: ev.events})
-	memory := graph.New(graph.Options{Recall: stream.recall})
-	memory.Introduce(ev.alerts)
-	detectors, correlations := a.detectors(), a.engine.Correlations()
-	watch := newWatch(detectors, ev.alerts)
-	var alerts, raised []*model.Alert
-	var bursts detect.Bursts
-	seen := a.newInsight(memory)
-	var activity story.Activity
+	read := a.newReading(stream.recall, ev.alerts)
+	memory := read.memory
+	var alerts []*model.Alert
 	err = stream.each(ctx, func(s *sighting) {
-		watch.until(s.obs.Time)
-		activity.See(s.obs.Host, s.obs.Time)
-		raised = raised[:0]
-		memory.Observe(s.obs)
-		seen.observe(s.obs)
-		for _, r := range s.rules {
-			if i := int(r); a.engine.Alerts(i) {
-				raised = append(raised, detect.Alert(a.engine.Definition(i), s.obs))
-			}
-			if i := int(r); a.engine.Correlated(i) {
-				raised = append(raised, correlations.Observe(i, s.obs, s.fields)...)
-			}
-		}
-		for _, d := range detectors {
-			raised = append(raised, d.Observe(s.obs)...)
-		}
-		watch.tell(raised)
-		for _, al := range raised { // what tells the same again and again counts into one
-			if al := bursts.Fold(al); al != nil {
+		read.see(s, func(al *model.Alert, begun bool) {
+			if begun {
 				alerts = append(alerts, al)
 			}
-		}
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -114,9 +92,7 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	}
 	results := fusion.New(fusion.Options{Ledger: book.over(alerts), Decisions: decided.over(alerts)}).Run(alerts, memory)
 	at = a.meter.lap(phaseFuse, at)
-	estate := a.estate(seen)
-	estate.Activity = &activity
-	incidents, err := tell(results, memory, stream, estate)
+	incidents, err := tell(results, memory, stream, read.estate(a))
 	if err != nil {
 		return nil, err
 	}
@@ -335,27 +311,36 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 		if !r.Raised {
 			continue
 		}
-		c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Same: map[string]string{}, Observed: observed, Arrived: arrived}
-		for _, m := range r.Members {
-			if m.Tier == fusion.Core {
-				c.Core = append(c.Core, m.Alert)
-			} else {
-				c.Context = append(c.Context, m.Alert)
-			}
-			c.Gain[m.Alert.ID] = m.Gain
-			if m.Same != "" {
-				c.Same[m.Alert.ID] = m.Same
-			}
+		if told := tellOne(r, remembered[r.ID], observed, arrived, memory, estate); told != nil {
+			incidents = append(incidents, *told)
 		}
-		if len(c.Core) == 0 {
-			continue
-		}
-		c.Context = append(c.Context, remembered[r.ID]...)
-		told := story.Tell(c, memory, estate)
-		story.Remember(told, r.Remembered())
-		incidents = append(incidents, *told)
 	}
 	return incidents, stream.err
+}
+
+// tellOne tells the story of one result, nil if nothing in it says anything by itself.
+// Remembered are alerts that the result remembers and that it shows as context; observed
+// are the acts that its alerts are about, and arrived when their records came, by event.
+func tellOne(r *fusion.Result, remembered []*model.Alert, observed map[string]*model.Observation, arrived map[string]time.Time, memory *graph.Memory, estate story.Estate) *model.Incident {
+	c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Same: map[string]string{}, Observed: observed, Arrived: arrived}
+	for _, m := range r.Members {
+		if m.Tier == fusion.Core {
+			c.Core = append(c.Core, m.Alert)
+		} else {
+			c.Context = append(c.Context, m.Alert)
+		}
+		c.Gain[m.Alert.ID] = m.Gain
+		if m.Same != "" {
+			c.Same[m.Alert.ID] = m.Same
+		}
+	}
+	if len(c.Core) == 0 {
+		return nil
+	}
+	c.Context = append(c.Context, remembered...)
+	told := story.Tell(c, memory, estate)
+	story.Remember(told, r.Remembered())
+	return told
 }
 
 // report puts together what was found.

@@ -9,11 +9,11 @@ import (
 // order of the jobs whatever goroutine did them, on the calling one. Each goroutine
 // works with a function of its own, which may keep state between jobs. A job that
 // is given up because ctx ended is not collected. The error is produce's.
-func inOrder[T any](ctx context.Context, n int, produce func(context.Context, func(job) error) error, worker func() func(job) T, collect func(T)) error {
+func inOrder[J, T any](ctx context.Context, n int, produce func(context.Context, func(J) error) error, worker func() func(J) T, collect func(T)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type slot struct {
-		job  job
+		job  J
 		done chan T // closed without a value if the job is given up
 	}
 	var (
@@ -33,7 +33,7 @@ func inOrder[T any](ctx context.Context, n int, produce func(context.Context, fu
 	go func() {
 		defer close(order)
 		defer close(work)
-		fail = produce(ctx, func(j job) error {
+		fail = produce(ctx, func(j J) error {
 			sl := slot{j, make(chan T, 1)}
 			select {
 			case order <- sl:

@@ -18,16 +18,22 @@ type watch struct {
 }
 
 func newWatch(ds []detect.Detector, others []*model.Alert) *watch {
-	w := &watch{others: slices.Clone(others)}
+	w := &watch{}
 	for _, d := range ds {
 		if x, ok := d.(detect.AlertWatcher); ok {
 			w.watchers = append(w.watchers, x)
 		}
 	}
+	w.expect(others)
+	return w
+}
+
+// expect takes in further alerts of other products.
+func (w *watch) expect(others []*model.Alert) {
+	w.others = slices.Concat(w.others, others)
 	slices.SortStableFunc(w.others, func(x, y *model.Alert) int {
 		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.ID, y.ID))
 	})
-	return w
 }
 
 // until tells of the other products' alerts up to t.

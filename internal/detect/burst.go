@@ -34,6 +34,15 @@ type Bursts struct {
 // the resources that something was done to, further ones are folded as well, and
 // the burst lists them.
 func (b *Bursts) Fold(a *model.Alert) *model.Alert {
+	if _, begun := b.Into(a); begun {
+		return a
+	}
+	return nil
+}
+
+// Into is Fold for those who must know of every change: it returns the burst that a is
+// counted into, and whether that begins with a.
+func (b *Bursts) Into(a *model.Alert) (burst *model.Alert, begun bool) {
 	if b.open == nil {
 		b.open, b.begun = map[string]*model.Alert{}, map[string]int{}
 	}
@@ -52,7 +61,7 @@ func (b *Bursts) Fold(a *model.Alert) *model.Alert {
 	}
 	if o := b.open[string(key)]; o != nil && near(o, a) {
 		merge(o, a)
-		return nil
+		return o, false
 	}
 	if len(b.open) >= maxBursts { // what is forgotten begins a new burst: nothing is lost but brevity
 		clear(b.open)
@@ -62,7 +71,7 @@ func (b *Bursts) Fold(a *model.Alert) *model.Alert {
 		b.begun[string(b.key[:narrow])]++
 	}
 	b.open[string(key)] = a
-	return a
+	return a, true
 }
 
 // burstKey appends what the alerts of one burst have in common; all says whether
