@@ -231,7 +231,7 @@ type Route struct {
 	Stages   []string `yaml:"stages" doc:"Stages of the kill chain that must occur; empty: any."`
 	Assets   []string `yaml:"assets" doc:"Names of hosts, accounts or resources that must occur; * stands for anything."`
 	When     string   `yaml:"when" doc:"A condition, such as: incident.score > 80 and \"exfiltration\" in incident.stages"`
-	Hours    string   `yaml:"hours" doc:"When, such as: mon-fri 08:00-18:00. Empty: always."`
+	Hours    string   `yaml:"hours" doc:"When, such as: mon-fri 08:00-18:00; what comes at other times waits. Empty: always."`
 	Zone     string   `yaml:"zone" check:"zone" doc:"Zone of hours."`
 	Every    Duration `yaml:"every" doc:"What grows is told at most so often."`
 }

@@ -14,6 +14,7 @@ const (
 	IncidentEdited  ChangeKind = "incident_edited" // by a person: status, owner, verdict, comment, links
 	SourceQuiet     ChangeKind = "source_quiet"
 	SourceBack      ChangeKind = "source_back"
+	ObjectiveBurns  ChangeKind = "objective_burning" // a promise is being broken
 )
 
 // A Change is one line of a tenant's outbox: written in the transaction that made
