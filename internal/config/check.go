@@ -141,7 +141,7 @@ func (r *reader) pair(at string, t TLS) {
 
 func (r *reader) listeners(c *Config) {
 	if c.Data == "" {
-		r.problem(nil, "data", "a folder is needed")
+		r.problem(nil, "data_dir", "a folder is needed")
 	}
 	r.needs("", "listen", c.Listen)
 	r.pair("tls", c.TLS)

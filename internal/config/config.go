@@ -11,7 +11,7 @@ import "time"
 
 // Config is everything. Default returns it with every default filled in.
 type Config struct {
-	Data      string    `yaml:"data" doc:"Folder of everything that is kept. It is made when missing."`
+	Data      string    `yaml:"data_dir" doc:"Folder of everything that is kept. It is made when missing."`
 	Listen    string    `yaml:"listen" check:"address" doc:"Where the API, the console and HTTP push are served. Other than loopback needs tls, or insecure_http."`
 	PublicURL string    `yaml:"public_url" check:"url" doc:"How people reach the console; links in notifications begin with it. Empty: made of listen."`
 	TLS       TLS       `yaml:"tls" doc:"Certificate of listen."`

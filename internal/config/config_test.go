@@ -44,7 +44,7 @@ func norm(c Config) string {
 
 func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.yml")
-	text := "data: /var/lib/catena\nlisten: 0.0.0.0:8440\ntls: {self_signed: true}\nbus:\n  max_bytes: 2GiB\nretention:\n  events: 14d\nreceivers:\n  syslog:\n    - name: lan\n      listen: 0.0.0.0:514\n      allow: [10.0.0.0/8]\n"
+	text := "data_dir: /var/lib/catena\nlisten: 0.0.0.0:8440\ntls: {self_signed: true}\nbus:\n  max_bytes: 2GiB\nretention:\n  events: 14d\nreceivers:\n  syslog:\n    - name: lan\n      listen: 0.0.0.0:514\n      allow: [10.0.0.0/8]\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -86,10 +86,10 @@ func TestProblems(t *testing.T) {
 		{"notify:\n  routes:\n  - {name: r, targets: [t], hours: noon}\n  targets:\n  - {name: t, kind: ntfy, url: 'https://x'}\n", ":3:36:", "mon-fri"},
 		{"engine:\n  zone: Mars\n", ":2:9:", "no time zone"},
 		{"access:\n  local: false\n", ":2:10:", "nobody could enter"},
-		{"data: &a x\nlisten: *a\n", ":1:7:", "anchors"},
+		{"data_dir: &a x\nlisten: *a\n", ":1:11:", "anchors"},
 		{"retention:\n  events: soon\n", ":2:11:", "no time span"},
 		{"retention:\n  events_bytes: -3\n", ":2:17:", "no size"},
-		{"data: x\ndata: y\n", ":2:1:", "said twice"},
+		{"data_dir: x\ndata_dir: y\n", ":2:1:", "said twice"},
 		{"a: [\n", "", "line"},
 	} {
 		_, err := Parse("c.yml", []byte(c.text))
@@ -106,8 +106,8 @@ func TestProblems(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "names no setting") {
 		t.Errorf("an unknown variable is not told: %v", err)
 	}
-	_, err = Load("", nil, []string{"receivers.syslog=x", "bus.replica=2", "data"})
-	if err == nil || !strings.Contains(err.Error(), "only the file") || !strings.Contains(err.Error(), "did you mean replicas?") || !strings.Contains(err.Error(), "data=VALUE") {
+	_, err = Load("", nil, []string{"receivers.syslog=x", "bus.replica=2", "data_dir"})
+	if err == nil || !strings.Contains(err.Error(), "only the file") || !strings.Contains(err.Error(), "did you mean replicas?") || !strings.Contains(err.Error(), "data_dir=VALUE") {
 		t.Errorf("bad flags are not told: %v", err)
 	}
 }
