@@ -41,11 +41,14 @@ const (
 	maxNamed     = 5 // entities named in one line
 )
 
+// Key is the name of the conversation that a change belongs to.
+func Key(c model.Change) string { return c.Tenant + "/" + cmp.Or(c.Incident, "source "+c.Source) }
+
 // Compose makes the message of a change. in is nil of changes that are about none;
 // base is the URL of the console; clean makes text of others safe to show.
 func Compose(c model.Change, in *model.Incident, base string, clean func(string) string) *Message {
 	m := &Message{
-		ID: fmt.Sprintf("%s-%d", c.Tenant, c.Seq), Key: c.Tenant + "/" + cmp.Or(c.Incident, "source "+c.Source), Kind: c.Kind,
+		ID: fmt.Sprintf("%s-%d", c.Tenant, c.Seq), Key: Key(c), Kind: c.Kind,
 		Tenant: c.Tenant, Incident: c.Incident, Severity: c.Severity, Time: c.Time.UTC(), Change: c, Document: in,
 	}
 	text := func(s string) string { return clip(clean(s)) }
