@@ -1,13 +1,16 @@
 package app
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/catena-sec/catena/internal/decode"
 	"github.com/catena-sec/catena/internal/detect"
 	"github.com/catena-sec/catena/internal/model"
 	"github.com/catena-sec/catena/internal/simulate"
@@ -126,6 +129,7 @@ func TestTells(t *testing.T) {
 		bytes int64
 		place *model.Place
 	}{
+		{"a file", event(model.ActFileWrite, "file.size", "900"), 900, nil},
 		{"zeek", event(model.ActConnect, "orig_bytes", "1234", "resp_bytes", "9"), 1234, nil},
 		{"suricata", event(model.ActConnect, "flow.bytes_toserver", "77"), 77, nil},
 		{"with an exponent", event(model.ActConnect, "orig_bytes", "1.5e3"), 1500, nil},
@@ -158,6 +162,45 @@ func TestTells(t *testing.T) {
 	none.fill(o, event(model.ActConnect, "orig_bytes", "5"))
 	if o.Bytes != 0 {
 		t.Error("who knows no field knows bytes")
+	}
+}
+
+// TestTellsItems: how many things a read gave out, in the words of who wrote it, of
+// whole records where a decoder takes the number from them.
+func TestTellsItems(t *testing.T) {
+	for _, c := range []struct {
+		line string
+		want int64
+	}{
+		{`{"CreationTime":"2024-05-01T10:00:00","Operation":"MailItemsAccessed","Workload":"Exchange","ResultStatus":"Succeeded","UserId":"bob@corp.example","ClientIPAddress":"203.0.113.4:443","MailboxOwnerUPN":"boss@corp.example","OperationCount":31}`, 31},
+		{`2024-03-04 10:00:01.123 UTC [77] app@shop LOG:  AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.cards,"select * from cards",<not logged>,20000`, 20000},
+		{`2024-03-04 10:00:01.123 UTC [77] app@shop LOG:  AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.cards,"select ',9,9,9'",<not logged>`, 0},
+		{`audit_schema_version:1 event_time:2024-03-04 10:00:01.1234567 sequence_number:1 action_id:SL succeeded:true class_type:U client_ip:10.0.0.8 server_principal_name:eve server_instance_name:DB1 database_name:shop object_name:cards response_rows:412 statement:select 'response_rows:7' additional_information:`, 412},
+	} {
+		a, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		from, err := a.once([]string{written(t, c.line+"\n")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.walk(context.Background(), from, func(_ *inputState, d decode.Decoder, r io.Reader) error {
+			return d.Frame(r, func(c decode.Chunk) error {
+				var b decode.Batch
+				d.Decode(c, &b)
+				for i := range b.Events {
+					var o model.Observation
+					a.tells.fill(&o, &b.Events[i])
+					got = append(got, o.Items)
+				}
+				return nil
+			}, func(e model.InputError) { t.Errorf("%s: %s", c.line, e.Cause) })
+		}, func(*inputState) {})
+		if err != nil || len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s: %v items, %v", c.line, got, err)
+		}
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 	hasRecorded = 1 << iota
 	hasSensed
 	hasReceived
-	hasBytes
+	hasAmount
 	hasPlace
 	hasRules
 	hasFields
@@ -89,9 +89,9 @@ func (w *pageWriter) add(s *sighting, d model.Digest) {
 		b = binary.AppendUvarint(b, w.text(text))
 	}
 	b = binary.AppendUvarint(b, w.entities(o.Entities))
-	if o.Bytes != 0 {
-		b[flags] |= hasBytes
-		b = binary.AppendVarint(b, o.Bytes)
+	if o.Bytes != 0 || o.Items != 0 {
+		b[flags] |= hasAmount
+		b = binary.AppendVarint(binary.AppendVarint(b, o.Bytes), o.Items)
 	}
 	if p := o.Place; p != nil {
 		b[flags] |= hasPlace
@@ -353,8 +353,8 @@ func (r *pageReader) sighting(i int) sighting {
 	o.Source = model.LogSource{Product: r.text(c.uint()), Category: r.text(c.uint()), Service: r.text(c.uint())}
 	o.Subsystem, o.Text = model.Subsystem(r.text(c.uint())), r.text(c.uint())
 	o.Entities = r.entities(c.uint())
-	if flags&hasBytes != 0 {
-		o.Bytes = c.int()
+	if flags&hasAmount != 0 {
+		o.Bytes, o.Items = c.int(), c.int()
 	}
 	if flags&hasPlace != 0 {
 		o.Place = &model.Place{Country: r.text(c.uint()), Lat: c.float(), Lon: c.float(), Radius: c.float(), Located: c.byte() != 0, Network: uint32(c.uint())}

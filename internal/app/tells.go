@@ -21,6 +21,8 @@ const (
 	tellNothing saying = iota
 	tellSent           // bytes that the source of a connection sent
 	tellGiven          // bytes that a read gave out
+	tellSize           // bytes of a file
+	tellItems          // rows or messages that a read gave out
 	tellCountry        // a country's code
 	tellLat            // degrees
 	tellLon
@@ -29,14 +31,17 @@ const (
 )
 
 // tellFields are the products' names for the same things: Zeek, Suricata, AWS flow
-// logs, Azure VMConnection, firewalls, web proxies; S3's data events; the sign-in
-// logs of Entra (Graph, diagnostic settings, Log Analytics), Okta and GitHub.
+// logs, Azure VMConnection, firewalls, web proxies; S3's data events; files as
+// Defender, the Elastic Common Schema and CrowdStrike name them; mailboxes of Microsoft
+// 365, the audits of PostgreSQL and SQL Server, MySQL, MongoDB; the sign-in logs of Entra (Graph, diagnostic settings, Log Analytics), Okta and GitHub.
 var tellFields = []struct {
 	saying saying
 	names  []string
 }{
 	{tellSent, []string{"orig_bytes", "flow.bytes_toserver", "bytes", "BytesSent", "sentbyte", "bytes_sent", "sent_bytes", "cs-bytes"}},
 	{tellGiven, []string{"additionalEventData.bytesTransferredOut"}},
+	{tellSize, []string{"FileSize", "file.size", "file_size", "fileSize"}},
+	{tellItems, []string{"OperationCount", "rows", "response_rows", "rows_sent", "Rows_sent", "attr.nreturned"}},
 	{tellCountry, []string{"location.countryOrRegion", "properties.location.countryOrRegion", "LocationDetails.countryOrRegion", "Location", "actor_location.country_code"}},
 	{tellLat, []string{"location.geoCoordinates.latitude", "properties.location.geoCoordinates.latitude", "LocationDetails.geoCoordinates.latitude", "client.geographicalContext.geolocation.lat"}},
 	{tellLon, []string{"location.geoCoordinates.longitude", "properties.location.geoCoordinates.longitude", "LocationDetails.geoCoordinates.longitude", "client.geographicalContext.geolocation.lon"}},
@@ -60,13 +65,15 @@ func newTells(names *model.Names) tells {
 	return t
 }
 
-// fill sets o.Bytes and o.Place to what ev says of them.
+// fill sets o.Bytes, o.Items and o.Place to what ev says of them.
 func (t *tells) fill(o *model.Observation, ev *model.Event) {
 	switch ev.Act {
 	case model.ActConnect:
-		o.Bytes = t.bytes(ev, tellSent)
+		o.Bytes = t.number(ev, tellSent)
 	case model.ActObjectRead, model.ActMailAccess:
-		o.Bytes = t.bytes(ev, tellGiven)
+		o.Bytes, o.Items = t.number(ev, tellGiven), t.number(ev, tellItems)
+	case model.ActFileWrite:
+		o.Bytes = t.number(ev, tellSize)
 	case model.ActLogon:
 		o.Place = t.place(ev)
 	}
@@ -83,7 +90,8 @@ func (t *tells) of(s *model.Slot) saying {
 // numbers stay numbers.
 const maxBytes = 1 << 50
 
-func (t *tells) bytes(ev *model.Event, want saying) int64 {
+// number is the first field of an event that says what is wanted; 0 if none does.
+func (t *tells) number(ev *model.Event, want saying) int64 {
 	for i := range ev.Slots {
 		if s := &ev.Slots[i]; t.of(s) == want {
 			f, err := strconv.ParseFloat(s.Text, 64) // JSON writers may use an exponent

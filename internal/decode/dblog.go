@@ -192,6 +192,9 @@ func (l *textLine) postgresMessage(level, m string) {
 		l.set(l.t.objectType, col[5])
 		l.set(l.t.objectName, col[6])
 		l.set(l.t.statement, col[7])
+		if n := len(col); n > 9 { // with pgaudit.log_rows
+			l.named("rows", col[n-1])
+		}
 		switch col[3] {
 		case "READ":
 			l.e.Act = model.ActObjectRead

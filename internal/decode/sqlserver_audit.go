@@ -55,6 +55,7 @@ func (l *textLine) sqlServerAudit() bool {
 	l.set(l.t.statement, strings.TrimSpace(statement))
 	l.named("action_id", action)
 	l.named("succeeded", auditValue(head, "succeeded"))
+	l.named("response_rows", auditValue(head, "response_rows"))
 	if !l.wrapped {
 		l.set(model.FMessageLower, text)
 	}

@@ -4,22 +4,25 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
 )
 
-// A Transfer is what one identity took from one place, or sent to one, within an
-// hour: reads of objects and mail, and what connections to the internet carried out.
+// A Transfer is what one identity took from one place, sent to one or packed into one
+// file within an hour: reads of objects, tables and mail, what connections to the
+// internet carried out, and archives written.
 type Transfer struct {
 	Who         model.EntityKey
 	Src         string // address that it came from, of calls to a cloud
 	To          model.EntityKey
-	Act         model.Act // ActObjectRead, ActMailAccess or ActConnect
+	Act         model.Act // ActObjectRead, ActMailAccess, ActConnect or ActFileWrite
 	First, Last time.Time
 	Count       int
-	Bytes       int64  // of the records that say so
+	Bytes       int64  // of the records that say so; of an archive the most that one says
 	Told        int    // how many do
+	Items       int64  // rows or messages, of the reads that say so
 	Event       string // id of the first
 }
 
@@ -64,6 +67,9 @@ func (x *Transfers) Observe(o *model.Observation) {
 	case model.ActConnect:
 		to, ok = o.Find(model.IP, model.Dst)
 		ok = ok && o.Bytes > 0 && internet(to.Value)
+	case model.ActFileWrite:
+		to, ok = o.Find(model.File, model.Object)
+		ok = ok && o.Bytes > 0 && archive(to.Value)
 	}
 	if !ok {
 		return
@@ -87,10 +93,32 @@ func (x *Transfers) Observe(o *model.Observation) {
 	if o.Time.After(t.Last) {
 		t.Last = o.Time
 	}
-	if o.Bytes > 0 && t.Bytes < maxSum {
-		t.Bytes += o.Bytes
-		t.Told++
+	if o.Items > 0 && t.Items < maxSum {
+		t.Items += o.Items
 	}
+	switch {
+	case o.Bytes <= 0 || t.Bytes >= maxSum:
+		return
+	case o.Act == model.ActFileWrite: // it grows: each record says how large it is by then
+		t.Bytes = max(t.Bytes, o.Bytes)
+	default:
+		t.Bytes += o.Bytes
+	}
+	t.Told++
+}
+
+// archives are the endings of files that many are packed into, to be taken along.
+var archives = [...]string{".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".cab", ".bak", ".dmp", ".sql"}
+
+// archive says whether a file's name is that of an archive, or of a copy of a database
+// or memory.
+func archive(path string) bool {
+	for _, end := range archives {
+		if len(path) > len(end) && strings.EqualFold(path[len(path)-len(end):], end) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxSum keeps sums of what records claim within what numbers can say.
@@ -117,7 +145,7 @@ func Doer(act model.Act, host string, es []model.Entity) (who model.Entity, src 
 		return model.Entity{}, false
 	}
 	ip, came := first(model.Src, model.IP)
-	if act == model.ActConnect {
+	if act == model.ActConnect || act == model.ActFileWrite {
 		if who, ok = first(model.Actor, model.Process); ok {
 			return who, "", true
 		}

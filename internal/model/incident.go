@@ -114,13 +114,14 @@ type Impact struct {
 // Taken is what one identity of the attack took from one store, mailbox or group of
 // objects, or sent to one address.
 type Taken struct {
-	What    string    `json:"what"`    // "type:value"
-	How     string    `json:"how"`     // "read" or "sent"
-	By      string    `json:"by"`      // "type:value"
-	Objects int       `json:"objects"` // different ones, where records name them; else 0
-	Acts    int       `json:"acts"`    // reads, or connections
-	Bytes   int64     `json:"bytes"`   // of those acts that say; 0 if none does
-	Told    int       `json:"told"`    // how many say
+	What    string    `json:"what"`            // "type:value"
+	How     string    `json:"how"`             // "read", "sent", or of an archive "packed"
+	By      string    `json:"by"`              // "type:value"
+	Objects int       `json:"objects"`         // different ones, where records name them; else 0
+	Acts    int       `json:"acts"`            // reads, or connections
+	Bytes   int64     `json:"bytes"`           // of those acts that say; 0 if none does
+	Told    int       `json:"told"`            // how many say
+	Items   int64     `json:"items,omitempty"` // rows or messages that those reads gave out which say; 0 if none does
 	First   time.Time `json:"first"`
 	Last    time.Time `json:"last"`
 	Cites   []string  `json:"cites"`
@@ -241,8 +242,12 @@ type Observation struct {
 	// command line, a script's start, a registry value. At most MaxObservedText bytes.
 	Text string
 	// Bytes is how much left with the act, where the record says so: what the source
-	// of a connection sent, what a read of an object or mailbox gave out. 0 is unknown.
+	// of a connection sent, what a read of an object or mailbox gave out; of a file
+	// written how large it is. 0 is unknown.
 	Bytes int64
+	// Items is how many things a read gave out, where the record says so: rows of a
+	// table, messages of a mailbox. 0 is unknown.
+	Items int64
 	// Place is where the act came from, as the record itself says; nil mostly. What
 	// observations share they do not change.
 	Place *Place

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/catena-sec/catena/internal/model"
 )
@@ -36,13 +37,22 @@ func takenLine(t *model.Taken) string {
 	switch {
 	case t.How == "sent":
 		amount = size(t.Bytes) + " sent to"
+	case t.How == "packed":
+		amount = size(t.Bytes) + " packed into"
 	case t.Objects > 0:
 		amount = plural(int64(t.Objects), "object") + " read from"
 	default:
 		amount = plural(int64(t.Acts), "read") + " of"
 	}
 	line := amount + " " + keyWords(t.What)
-	if t.How != "sent" && t.Bytes > 0 {
+	if t.How == "read" && t.Items > 0 {
+		of := "row"
+		if strings.HasPrefix(t.What, string(model.Mailbox)+":") {
+			of = "message"
+		}
+		line += ", " + plural(t.Items, of)
+	}
+	if t.How == "read" && t.Bytes > 0 {
 		line += ", " + size(t.Bytes)
 		if t.Told < t.Acts {
 			line += fmt.Sprintf(" told of %s of %s reads", thousands(int64(t.Told)), thousands(int64(t.Acts)))

@@ -18,6 +18,8 @@ func assured() *model.Report {
 		{What: "resource:arn:aws:s3:::" + hostile, How: "read", By: "access_key:" + hostile, Objects: 1904, Acts: 2000, Bytes: 2_500_000_000, Told: 1990, First: at, Last: at.Add(time.Hour), Cites: []string{in.Alerts[0]}},
 		{What: "ip:203.0.113.77", How: "sent", By: "process:mkt01:g2", Acts: 1, Bytes: 640, Told: 1, First: at, Last: at, Cites: []string{}},
 		{What: "mailbox:a@corp.example", How: "read", By: `user:corp\a`, Acts: 1, First: at, Last: at, Cites: []string{}},
+		{What: "mailbox:b@corp.example", How: "read", By: `user:corp\a`, Acts: 3, Items: 1240, First: at, Last: at, Cites: []string{}},
+		{What: "file:" + hostile, How: "packed", By: "process:mkt01:g2", Acts: 2, Bytes: 3_000_000_000, Told: 2, First: at, Last: at, Cites: []string{}},
 	}
 	in.Impact.Unseen, in.Impact.Unreached = []string{hostile}, []string{"ws2.corp.example"}
 	for _, s := range []model.Assurance{model.AssetTouched, model.AssetReachable, model.AssetNoTelemetry, model.AssetNotReachable} {
@@ -40,7 +42,7 @@ func TestAssuranceInEveryForm(t *testing.T) {
 	checkClean(t, text)
 	at := 0
 	for _, want := range []string{ // in this order
-		"REACHED", "no records   host <script>", "amounts      1,904 objects read from resource", "2.5 GB told of 1,990 of 2,000 reads", "640 bytes sent to ip 203.0.113.77", "1 read of mailbox a@corp.example",
+		"REACHED", "no records   host <script>", "amounts      1,904 objects read from resource", "2.5 GB told of 1,990 of 2,000 reads", "640 bytes sent to ip 203.0.113.77", "1 read of mailbox a@corp.example", "3 reads of mailbox b@corp.example, 1,240 messages",
 		"CRITICAL ASSETS", "touched       asset touched host · high · why", "owner team", "Ground of touched", "reachable     asset reachable", "cannot say    asset no_telemetry", "not reachable asset not_reachable",
 		"WHAT NEXT", "possible on Windows", "you would see it", "7 of the 9 techniques of"} {
 		i := strings.Index(text[at:], want)
@@ -49,7 +51,7 @@ func TestAssuranceInEveryForm(t *testing.T) {
 		}
 		at += i
 	}
-	for _, want := range []string{"Critical assets", "Ground of not_reachable", "1,904 objects read", "No records of", "7 of the 9 techniques", "windows security (2 rules)"} {
+	for _, want := range []string{"Critical assets", "Ground of not_reachable", "1,904 objects read", "3 GB packed into", "No records of", "7 of the 9 techniques", "windows security (2 rules)"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is not on the page", want)
 		}

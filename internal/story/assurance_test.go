@@ -189,6 +189,64 @@ func TestTakenCountsTheAttackersOwn(t *testing.T) {
 	}
 }
 
+// Messages of a mailbox, rows of a table whose reading an alert tells of, and what an
+// attacker's program packed are counted; what others read of that table, what he read of
+// another and what a program of the system packs are not.
+func TestTakenCountsRowsMessagesAndArchives(t *testing.T) {
+	w := &tale{}
+	const db = "db1.corp.example"
+	mail := w.see(0, model.ActMailAccess, "", "MailItemsAccessed", ent(model.User, model.Actor, "bob@corp.example"), ent(model.IP, model.Src, "203.0.113.9"), ent(model.Mailbox, model.Target, "boss@corp.example"))
+	mail.Items = 31
+	more := w.see(30, model.ActMailAccess, "", "MailItemsAccessed", mail.Entities...)
+	more.Items = 9
+	rows := func(at float64, user, table string, n int64) *model.Observation {
+		o := w.see(at, model.ActObjectRead, db, "", ent(model.User, model.Actor, db+`\`+user), ent(model.Resource, model.Target, db+":database:"+table))
+		o.Items = n
+		return o
+	}
+	dump := rows(100, "app", "shop", 20_000)
+	rows(130, "app", "shop", 5_000)
+	rows(140, "app", "wiki", 7)
+	rows(150, "backup", "shop", 90_000)
+	pack := func(at float64, guid, file string, size int64) *model.Observation {
+		o := w.see(at, model.ActFileWrite, ws, file, proc(model.Actor, guid, `C:\ProgramData\7z.exe`), ent(model.User, model.Actor, `corp\alice`), ent(model.File, model.Object, ws+":"+file))
+		o.Bytes = size
+		return o
+	}
+	ran := w.see(200, model.ActProcessStart, ws, "7z a d.7z", proc(model.Subject, "g7z", `C:\ProgramData\7z.exe`), proc(model.Parent, "gcmd", `C:\Windows\System32\cmd.exe`))
+	pack(210, "g7z", `c:\programdata\d.7z`, 1_000_000)
+	pack(220, "g7z", `c:\programdata\d.7z`, 3_000_000_000)
+	pack(230, "g7z", `c:\programdata\log.txt`, 5)
+	pack(240, "gbackup", `c:\backup\all.zip`, 9_000_000_000)
+	core := []*model.Alert{
+		w.alert(mail, "Mailbox read by a stranger", model.High, "attack.collection", "attack.t1114.002"),
+		w.alert(dump, "Whole table read", model.High, "attack.collection", "attack.t1213.006"),
+		w.alert(ran, "Archive made", model.High, "attack.collection", "attack.t1560.001"),
+	}
+	in := w.watched(nil, core...)
+	var got []string
+	for _, s := range in.Summary {
+		if strings.Contains(s.Text, " by ") && (strings.Contains(s.Text, "packed into") || strings.Contains(s.Text, "rows of") || strings.Contains(s.Text, "messages of")) {
+			got = append(got, s.Text)
+		}
+	}
+	if len(in.Impact.Taken) != 3 || len(got) != 3 {
+		t.Fatalf("%+v\n%q", in.Impact.Taken, got)
+	}
+	for i, want := range []model.Taken{
+		{What: "file:" + ws + `:c:\programdata\d.7z`, How: "packed", Acts: 2, Bytes: 3_000_000_000},
+		{What: "resource:" + db + ":database:shop", How: "read", Acts: 2, Items: 25_000},
+		{What: "mailbox:boss@corp.example", How: "read", Acts: 2, Items: 40},
+	} {
+		if x := in.Impact.Taken[i]; x.What != want.What || x.How != want.How || x.Acts != want.Acts || x.Bytes != want.Bytes || x.Items != want.Items {
+			t.Errorf("%+v, want %+v", x, want)
+		}
+	}
+	if !strings.Contains(got[0], "3 GB packed into") || !strings.Contains(got[1], "2 reads, 25000 rows of "+db+":database:shop") || !strings.Contains(got[2], "2 reads, 40 messages of the mailbox boss@corp.example") {
+		t.Errorf("%q", got)
+	}
+}
+
 // A host that was touched and whose own records are missing is named as such.
 func TestUnseenHosts(t *testing.T) {
 	w, core := workstation()
