@@ -322,7 +322,7 @@ func tell(results []*fusion.Result, memory *graph.Memory, stream *stream, estate
 // Remembered are alerts that the result remembers and that it shows as context; observed
 // are the acts that its alerts are about, and arrived when their records came, by event.
 func tellOne(r *fusion.Result, remembered []*model.Alert, observed map[string]*model.Observation, arrived map[string]time.Time, memory *graph.Memory, estate story.Estate) *model.Incident {
-	c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Same: map[string]string{}, Observed: observed, Arrived: arrived}
+	c := story.Case{ID: r.ID, Score: r.Score, Terms: r.ScoreTerms, Severity: r.Severity, Links: r.Links, Gain: map[string]float64{}, Same: map[string]string{}, Observed: observed, Arrived: arrived, Raised: r.RaisedAt}
 	for _, m := range r.Members {
 		if m.Tier == fusion.Core {
 			c.Core = append(c.Core, m.Alert)

@@ -20,6 +20,8 @@ type Chapter struct {
 type Clocks struct {
 	Happened   time.Time `json:"happened"`              // the first act told
 	FirstAlert time.Time `json:"first_alert"`           // the first act that an alert is about
+	Raised     time.Time `json:"raised,omitzero"`       // when enough had happened for an incident: the time of the last act that took part
+	RaisedBy   int       `json:"raised_by,omitempty"`   // core alerts about acts until then
 	Arrived    time.Time `json:"arrived,omitzero"`      // when the first record of an alert arrived, as records say
 	Stamped    int       `json:"stamped"`               // core alerts whose record says when it arrived
 	Median     float64   `json:"delay_s,omitempty"`     // half of those arrived within so many seconds

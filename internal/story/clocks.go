@@ -3,6 +3,7 @@ package story
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -14,7 +15,13 @@ import (
 func clocks(c Case, steps []model.Step) *model.Clocks {
 	out := &model.Clocks{Happened: steps[0].Time, FirstAlert: c.Core[0].Time}
 	var delays []time.Duration
+	if !c.Raised.IsZero() && !c.Raised.Before(out.Happened) {
+		out.Raised = c.Raised
+	}
 	for _, a := range c.Core {
+		if !out.Raised.IsZero() && !a.Time.After(out.Raised) {
+			out.RaisedBy++
+		}
 		at, ok := c.Arrived[a.Evidence[0].ID]
 		if a.Time.Before(out.FirstAlert) {
 			out.FirstAlert = a.Time
@@ -41,19 +48,26 @@ func clocks(c Case, steps []model.Step) *model.Clocks {
 	return out
 }
 
-// clockText tells what the defender's clock adds; empty where it adds nothing.
-func clockText(c *model.Clocks) string {
-	s := ""
+// clockText tells what the defender's clock adds: when the first alert was, when there
+// was enough for an incident of all its alerts, and how late records came. Empty where it
+// adds nothing.
+func clockText(c *model.Clocks, all int) string {
+	var told []string
+	say := func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }
 	if d := c.FirstAlert.Sub(c.Happened); d >= time.Minute {
-		s = fmt.Sprintf("The first alert is about what happened at %s, %s after the first act told here.", clockTime(c.FirstAlert), lasted(d))
+		say("The first alert is about what happened at %s, %s after the first act told here.", clockTime(c.FirstAlert), lasted(d))
 	}
-	if c.Longest < 60 {
-		return s
+	if d := c.Raised.Sub(c.Happened); c.RaisedBy > 0 {
+		when := "with the first act"
+		if d >= time.Second {
+			when = lasted(d) + " after the first act"
+		}
+		say("It was raised after %d of its %s, %s, at %s.", c.RaisedBy, times(all, "1 alert", "%d alerts"), when, clockTime(c.Raised))
 	}
-	if s != "" {
-		s += " "
+	if c.Longest >= 60 {
+		seconds := func(x float64) string { return lasted(time.Duration(x * float64(time.Second))) }
+		say("Of the %d alerts whose records say when they arrived, half did within %s and the last after %s; the first arrived at %s.",
+			c.Stamped, seconds(c.Median), seconds(c.Longest), clockTime(c.Arrived))
 	}
-	seconds := func(x float64) string { return lasted(time.Duration(x * float64(time.Second))) }
-	return s + fmt.Sprintf("Of the %d alerts whose records say when they arrived, half did within %s and the last after %s; the first arrived at %s.",
-		c.Stamped, seconds(c.Median), seconds(c.Longest), clockTime(c.Arrived))
+	return strings.Join(told, " ")
 }

@@ -260,7 +260,7 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 	for i := range silent {
 		add(silenceText(&silent[i]), silent[i].Cites...)
 	}
-	if text := clockText(in.Clocks); text != "" {
+	if text := clockText(in.Clocks, len(in.Alerts)); text != "" {
 		add(text)
 	}
 	add(in.Impact.Summary)

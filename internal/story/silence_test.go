@@ -107,8 +107,16 @@ func TestClocks(t *testing.T) {
 		core[1].Evidence[0].ID: core[1].Time.Add(2 * time.Minute),
 		core[5].Evidence[0].ID: core[5].Time.Add(-time.Hour), // a clock is wrong
 	}}
+	c.Raised = core[2].Time
 	in := Tell(c, w.memory(), Estate{})
 	k := in.Clocks
+	if text := said(in); !k.Raised.Equal(core[2].Time) || k.RaisedBy != 3 || !strings.Contains(text, fmt.Sprintf("It was raised after 3 of its %d alerts, ", len(core))) || !strings.Contains(text, " after the first act, at 2024-03-04 09:") {
+		t.Errorf("%+v: %s", k, text)
+	}
+	c.Raised = time.Time{}
+	if in := Tell(c, w.memory(), Estate{}); in.Clocks.RaisedBy != 0 || strings.Contains(said(in), "It was raised") {
+		t.Errorf("nobody says when it was raised, and the story does: %+v", in.Clocks)
+	}
 	if k.Stamped < 2 || k.Longest != 840 || !k.Arrived.Equal(core[1].Time.Add(2*time.Minute)) || !k.FirstAlert.Equal(core[0].Time) || !k.Happened.Equal(in.Steps[0].Time) {
 		t.Errorf("%+v", k)
 	}

@@ -29,6 +29,9 @@ type Case struct {
 	Same     map[string]string  // alert id to that of the alert which told of the same act first
 	// Observed are the events that the alerts are about, by id, as far as known.
 	Observed map[string]*model.Observation
+	// Raised is the time of the act with which there was enough for an incident; zero if
+	// nobody says.
+	Raised time.Time
 	// Arrived is when records reached a collector, by event id, of those that say so.
 	Arrived map[string]time.Time
 }
