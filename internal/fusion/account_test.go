@@ -93,7 +93,7 @@ func TestAccountsAreNotOnePlace(t *testing.T) {
 		dump(t, e, rs)
 		t.Fatalf("%d incidents, want none", len(rs))
 	}
-	if n := len(e.rates.places); n != 200 {
+	if n := e.rates.accounts.number; n != 200 {
 		t.Errorf("%d places, want one an account", n)
 	}
 }

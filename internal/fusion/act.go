@@ -126,8 +126,9 @@ func sameEvent(a, b *meta) bool {
 func (e *Engine) attended(c *candidate) bool {
 	for _, m := range c.metas {
 		for _, r := range m.rings {
-			for _, o := range r.list {
-				if o = o.top(); o == c || o.gone || !o.raised || !o.at(m.subject) {
+			for i := range r.list {
+				o := r.list[i].c.top()
+				if o == c || o.gone || !o.raised || !o.at(m.subject) {
 					continue
 				}
 				if c.first.Sub(o.last) <= actNear && o.first.Sub(c.last) <= actNear {

@@ -12,28 +12,30 @@ import (
 // A candidate is a campaign that is suspected: one meta or several. Once its score
 // reaches the threshold it is an incident.
 type candidate struct {
-	n        int // order of birth
-	turn     int // the judgement that came by it last
-	seed     *meta
-	metas    []*meta
+	// What every judgement of an alert near by asks comes first, within a line of cache.
+	n        int        // order of birth
+	turn     int        // the judgement that came by it last
 	into     *candidate // what it was merged into
+	metas    []*meta
+	score    float64
 	gone     bool
 	raised   bool
-	since    time.Time // when it was raised: the latest event time that had come in
-	direct   bool      // raised by one alert
-	slight   bool      // raised without the bits for it, see act.go
-	recalled bool      // and with those that the ledger remembers
-	forced   bool      // an incident by decision, whatever speaks for it
-	handed   bool      // over by another engine
-	first    time.Time
-	last     time.Time
-	raw      float64
-	score    float64
-	judged   float64 // score when it was last held against others
-	aliases  []string
-	tactics  []string
-	late     bool // holds a tactic from late in an attack
-	named    bool // a member names more than its place
+	direct   bool // raised by one alert
+	slight   bool // raised without the bits for it, see act.go
+	recalled bool // and with those that the ledger remembers
+	forced   bool // an incident by decision, whatever speaks for it
+	handed   bool // over by another engine
+
+	seed    *meta
+	since   time.Time // when it was raised: the latest event time that had come in
+	first   time.Time
+	last    time.Time
+	raw     float64
+	judged  float64 // score when it was last held against others
+	aliases []string
+	tactics []string
+	late    bool // holds a tactic from late in an attack
+	named   bool // a member names more than its place
 	// What follows is made with the second meta, since most candidates stay alone.
 	subjects map[model.EntityKey]bool
 	groups   map[groupID]int

@@ -117,7 +117,8 @@ type Engine struct {
 	bind    bind
 	metas   []*meta
 	cands   []*candidate
-	index   map[model.EntityKey]*ring
+	index   map[model.EntityKey]*entity
+	folds   int // so far
 	groups  map[groupKey]groupID
 	firings map[groupID]int // metas by rule, wherever
 	turn    int             // judgements so far
@@ -160,13 +161,14 @@ func (e *Engine) reset() {
 	e.bind = newBind(e.opt.Decisions)
 	e.metas, e.seen = nil, map[string]*meta{}
 	e.groups, e.firings = map[groupKey]groupID{}, map[groupID]int{}
+	e.index = map[model.EntityKey]*entity{}
 	e.restart()
 }
 
 // restart forgets what was fused but not the alerts.
 func (e *Engine) restart() {
 	e.cands, e.ended, e.changes = nil, nil, nil
-	e.index = map[model.EntityKey]*ring{}
+	e.folds++ // which empties the rings
 	e.actors = map[model.EntityKey]*actor{}
 	e.now, e.lag = time.Time{}, 0
 	e.bind.first = map[int]*meta{}
@@ -257,6 +259,7 @@ func (e *Engine) fold() {
 // admit takes in a new meta and what holds of it whatever it is held against.
 func (e *Engine) admit(m *meta) {
 	m.n = len(e.metas)
+	e.identify(m)
 	m.kin = e.kinOf(m)
 	e.firings[m.kin.any]++
 	if all := e.mem.Observed(); all >= 200 {

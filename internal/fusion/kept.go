@@ -73,7 +73,7 @@ func keepPivot(v pivot) KeptPivot {
 }
 
 func (k *KeptPivot) pivot() pivot {
-	return pivot{k.Key, k.Name, k.Reason, min(class(k.Class), narrow), k.Behind, k.Common}
+	return pivot{key: k.Key, name: k.Name, reason: k.Reason, class: min(class(k.Class), narrow), behind: k.Behind, common: k.Common}
 }
 
 // Retained returns the raised incidents that are not dormant, in the order in which

@@ -49,9 +49,15 @@ func since(m, o *meta) time.Duration {
 
 // consider weighs the link of m to member o of c through v.
 func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
+	if v.entity == nil { // not of a meta, but of what was kept of one
+		w := *v
+		w.entity = e.named(v.key)
+		v = &w
+	}
 	rate := rho(since(m, o), c.places())
 	share := .5
-	if m.subject != o.subject {
+	elsewhere := m.where != o.where
+	if elsewhere {
 		share = .4
 	}
 	if v.class == near {
@@ -62,7 +68,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 		b = e.rates.mean(m, c)
 	}
 	p, others := e.chance(v, m, c)
-	if personal(v) && m.subject == o.subject && m.subject.Type == model.Host {
+	if personal(v) && !elsewhere && m.subject.Type == model.Host {
 		// On one machine its few users say little, and nothing at all beside two
 		// programs that are known: that is the place once more.
 		p = max(p, 1/float64(1+m.cells.place.people))
@@ -71,7 +77,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 			v, w.class, p = &w, wide, 1
 		}
 	}
-	if v.class == shared && m.subject != o.subject && m.subject.Type == model.Host && o.subject.Type == model.Host {
+	if v.class == shared && elsewhere && m.subject.Type == model.Host && o.subject.Type == model.Host {
 		p = max(p, e.elsewhere(v, m, c))
 	}
 	if v.class == shared && p > hubShare {
@@ -83,10 +89,7 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 		rule = b.crowd // where much goes on, being near says little
 	}
 	rule += e.others / ruleKinds
-	w := fidelity[m.level]
-	if len(m.alerts[0].Techniques) == 0 && len(m.alerts[0].Tactics) == 0 {
-		w /= 2
-	}
+	w := m.fidelity()
 	goesOn := clusterRate[m.level]
 	if bare { // sensors that say so little grade by what it would mean, not by how often it is meant
 		w = math.Sqrt(w)
@@ -109,6 +112,15 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 	t.cluster = min(l.gain-l.bits, 0)
 	l.terms = t
 	return l
+}
+
+// fidelity is how much more an attack than other work is like m.
+func (m *meta) fidelity() float64 {
+	w := fidelity[m.level]
+	if len(m.alerts[0].Techniques) == 0 && len(m.alerts[0].Tactics) == 0 {
+		w /= 2
+	}
+	return w
 }
 
 // lease is the half-life of an address in one hand: providers give it to the next.
@@ -169,11 +181,19 @@ func floor(v class, bare bool) float64 {
 	return linkLeast
 }
 
-// A ring holds the campaigns that last carried an entity, each with its last meta
-// that does.
+// A ring holds the campaigns that last carried an entity, each with place and end of
+// the meta with which it was put there: of one alone that tells most, without a look
+// at it.
 type ring struct {
-	list []*candidate
+	list []carrying
 	all  []*meta // recent metas, for looking back
+}
+
+// A carrying is a campaign in a ring.
+type carrying struct {
+	c     *candidate
+	where *entity
+	last  int64 // Unix nanoseconds; 0 if the meta may go on
 }
 
 const (
@@ -181,15 +201,9 @@ const (
 	ringBack = 256
 )
 
+// prune drops what is over and who is forgotten.
 func (r *ring) prune() {
-	list := r.list[:0]
-	for _, c := range r.list {
-		if c = c.top(); !c.gone && !has(list, c) {
-			list = append(list, c)
-		}
-	}
-	clear(r.list[len(list):])
-	r.list = list
+	r.tidy()
 	all := r.all[:0]
 	for _, m := range r.all {
 		if !m.gone {
@@ -200,9 +214,21 @@ func (r *ring) prune() {
 	r.all = all
 }
 
-func has(l []*candidate, c *candidate) bool {
-	for _, x := range l {
-		if x == c {
+// tidy drops campaigns that are over, and those that were merged into one that is there.
+func (r *ring) tidy() {
+	list := r.list[:0]
+	for _, x := range r.list {
+		if x.c = x.c.top(); !x.c.gone && !has(list, x.c) {
+			list = append(list, x)
+		}
+	}
+	clear(r.list[len(list):])
+	r.list = list
+}
+
+func has(l []carrying, c *candidate) bool {
+	for i := range l {
+		if l[i].c == c {
 			return true
 		}
 	}
@@ -216,25 +242,26 @@ func (r *ring) push(c *candidate, m *meta) {
 		r.all = append(r.all[:0], r.all[ringBack/4:]...)
 	}
 	r.all = append(r.all, m)
-	for i, x := range r.list {
-		if x == c {
-			r.list = append(append(r.list[:i], r.list[i+1:]...), c)
-			return
-		}
+	if i := slices.IndexFunc(r.list, func(x carrying) bool { return x.c == c }); i >= 0 {
+		r.list = slices.Delete(r.list, i, i+1)
 	}
 	if len(r.list) >= ringSize {
-		r.prune()
+		r.tidy()
 	}
 	if len(r.list) >= ringSize {
 		least := 0
 		for i := 1; i < len(r.list)/2; i++ {
-			if r.list[i].score < r.list[least].score {
+			if r.list[i].c.score < r.list[least].c.score {
 				least = i
 			}
 		}
-		r.list = append(r.list[:least], r.list[least+1:]...)
+		r.list = slices.Delete(r.list, least, least+1)
 	}
-	r.list = append(r.list, c)
+	x := carrying{c: c, where: m.where}
+	if !m.open {
+		x.last = m.last.UnixNano()
+	}
+	r.list = append(r.list, x)
 }
 
 // An offer is a campaign that would take in a meta.
@@ -251,7 +278,11 @@ func (e *Engine) judge(m *meta) {
 	e.place(m)
 	total := e.around(m)
 	most := e.atMost(m)
-	fit := e.offers[:0]
+	var here, there background // as far as a candidate of one meta explains, at the place of m and elsewhere
+	if !m.plain {
+		here, there = e.rates.butOne(m), e.rates.mean(m, nil)
+	}
+	fit, began := e.offers[:0], m.first.UnixNano()
 	for i, r := range m.rings {
 		v := &m.pivots[i]
 		if m.aside(v.class) {
@@ -265,22 +296,39 @@ func (e *Engine) judge(m *meta) {
 		if v.class == shared && m.subject.Type == model.Host {
 			away = min(best, most-math.Log2(e.newThere(m, 0)))
 		}
-		for _, c := range r.list {
-			c = c.top()
-			if c.gone || len(c.metas) == 0 || v.class == near && !c.proven() || e.bind.bars(m, c) {
+		lone := bound{best, best}
+		if !m.plain {
+			lone = e.ofOne(m, i, here, there)
+		}
+		for j := range r.list {
+			x := &r.list[j]
+			c := x.c.top()
+			if c.gone || len(c.metas) == 0 || v.class == near && !c.proven() {
 				continue
 			}
-			if best+quickest < threshold(v.class, m.plain, total, c.score) {
+			need := threshold(v.class, m.plain, total, c.score)
+			if best+quickest < need {
+				continue
+			}
+			most := best
+			if c == x.c && len(c.metas) == 1 {
+				if most = min(best, lone.away); x.where == m.where {
+					most = min(best, lone.here)
+				}
+				if most+quickest < need || x.last != 0 && most+math.Log2(rho(time.Duration(began-x.last), 1)*.5) < need {
+					continue
+				}
+			}
+			if e.bind.bars(m, c) {
 				continue
 			}
 			o := c.lastWith(r)
 			if o == nil || o == m || m.first.Sub(o.last) > maxWindow {
 				continue
 			}
-			need := threshold(v.class, m.plain && o.plain, total, c.score)
-			most := best
-			if away < best && o.subject.Type == model.Host && o.subject != m.subject {
-				most = away
+			need = threshold(v.class, m.plain && o.plain, total, c.score)
+			if v.class == shared && o.where != m.where && o.subject.Type == model.Host {
+				most = min(most, away)
 			}
 			if most+quickest < need || most+math.Log2(rho(since(m, o), c.places())*.5) < need {
 				continue
@@ -371,8 +419,8 @@ func (e *Engine) around(m *meta) int {
 		if m.pivots[i].class == near {
 			continue
 		}
-		for _, c := range r.list {
-			if c = c.top(); c.turn != e.turn && !c.gone && len(c.metas) > 0 {
+		for j := range r.list {
+			if c := r.list[j].c.top(); c.turn != e.turn && !c.gone && len(c.metas) > 0 {
 				c.turn = e.turn
 				n++
 			}
@@ -391,6 +439,37 @@ func (e *Engine) atMost(m *meta) float64 {
 	return math.Log2(max(fidelity[m.level], 1)) + stageMost - math.Log2(b*ruleKinds)
 }
 
+// A bound is the most bits, but for time, of a link to a candidate of one meta: of
+// such a one all is known but whether it was counted with what it has in common.
+type bound struct{ here, away float64 } // at the place of what is linked, and elsewhere
+
+// ofOne returns the bound of the i-th pivot of m.
+func (e *Engine) ofOne(m *meta, i int, here, away background) bound {
+	r, v := e.rates, &m.pivots[i]
+	all := r.cellsOf(m).carriers[i].by
+	n := all - 1
+	if i < len(m.carries) && m.carries[i] {
+		n--
+	}
+	n = max(n, 0)
+	p := 1.0
+	switch v.class {
+	case narrow:
+		p = float64(1+n) / (64 + float64(e.mem.Kinds(v.key.Type)) + float64(n))
+	case shared:
+		if all <= hubCarriers || float64(all) <= hubShare*float64(r.active) {
+			p = min(max((float64(n)+.5)/(float64(max(r.active-1, n))+8), v.common), 1)
+		}
+	}
+	b := bound{here.rule, away.rule}
+	if v.class == wide {
+		b = bound{here.crowd, away.crowd}
+	}
+	const rounding = 1e-6
+	most := math.Log2(m.fidelity()) + stageMost + rounding - math.Log2(p*ruleKinds)
+	return bound{most - math.Log2(b.here+e.others/ruleKinds), most - math.Log2(b.away+e.others/ruleKinds)}
+}
+
 // binds bounds what sharing v says for a link of m.
 func (e *Engine) binds(v *pivot, m *meta) float64 {
 	switch v.class {
@@ -404,15 +483,11 @@ func (e *Engine) binds(v *pivot, m *meta) float64 {
 
 // place finds the rings of what m carries.
 func (e *Engine) place(m *meta) {
-	m.rings = make([]*ring, len(m.pivots))
+	if len(m.rings) != len(m.pivots) {
+		m.rings = make([]*ring, len(m.pivots))
+	}
 	for i := range m.pivots {
-		k := m.pivots[i].key
-		r := e.index[k]
-		if r == nil {
-			r = &ring{}
-			e.index[k] = r
-		}
-		m.rings[i] = r
+		m.rings[i] = e.ringOf(m.pivots[i].entity)
 	}
 }
 
@@ -469,7 +544,7 @@ func (e *Engine) backfill(c *candidate) bool {
 	moved := false
 	for _, h := range c.held() {
 		v := h.pivot
-		r := e.index[v.key]
+		r := e.ring(v.key)
 		if r == nil || v.class == near {
 			continue
 		}
@@ -563,13 +638,14 @@ func (e *Engine) join(c *candidate) bool {
 		if v.class != narrow && v.key.Type != model.Host && v.key.Type != model.User {
 			continue
 		}
-		r := e.index[v.key]
+		r := e.ring(v.key)
 		if r == nil {
 			continue
 		}
 		r.prune()
-		for _, o := range append([]*candidate(nil), r.list...) {
-			if o = o.top(); o == c || o.score < 3 || len(o.metas) < 2 {
+		for _, x := range slices.Clone(r.list) {
+			o := x.c.top()
+			if o == c || o.score < 3 || len(o.metas) < 2 {
 				continue
 			}
 			if !c.raised && !e.grave(o) {
@@ -603,8 +679,8 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 	// It is as rare as the weaker of the two, and not more than raising takes.
 	weaker := min(c.score, o.score, e.opt.Threshold)
 	strong := 0 // others at least as strong there
-	for _, x := range r.list {
-		if x = x.top(); x != c && x != o && x.score >= weaker {
+	for i := range r.list {
+		if x := r.list[i].c.top(); x != c && x != o && x.score >= weaker {
 			strong++
 		}
 	}

@@ -13,7 +13,7 @@ func (e *Engine) keys() int {
 	r := e.rates
 	return len(e.metas) + len(e.cands) + len(e.index) + len(e.groups) + len(e.firings) + len(e.seen) + len(e.actors) + len(e.ended) +
 		len(e.dedup.open) + len(e.dedup.fans) + len(e.tellers.recent) +
-		len(r.rules) + len(r.own) + len(r.places) + len(r.hands) + len(r.carriers) + len(r.fired) + len(r.seen) + len(r.carried)
+		len(r.rules) + len(r.own) + len(r.hands) + len(r.fired) + len(r.seen) + len(r.carried)
 }
 
 // heap is what is in use after everything else is gone, in bytes.

@@ -23,6 +23,7 @@ type pivot struct {
 	name   string // what people call it, empty if key says it
 	reason model.Reason
 	class  class
+	entity *entity // of key, once its meta was admitted
 	behind bool    // not in the alert itself but behind what is
 	common float64 // share of all that memory saw that carries it, 0 if that is too little to tell
 }
@@ -213,22 +214,24 @@ func builtin(v string) bool {
 // A meta is a burst of alerts of one rule by one principal at one place.
 type meta struct {
 	portrait
-	n       int // its place in the order of time
-	alerts  []*model.Alert
-	count   int // matches, as the alerts count them
-	first   time.Time
-	last    time.Time
-	level   int
-	fan     bool
-	gone    bool
-	acts    bool   // its principal is an actor of its own
-	plain   bool   // it names its place and nothing else
-	fresh   bool   // the first of its occurrence to be counted in the rates
-	novel   bool   // the first of its rule at its place to be counted there
-	cells   *cells // where the rates count it
-	carries []bool // by pivot: the first of its principal to carry it
-	kin     kin
-	rings   []*ring // by pivot, once it was judged
+	where, who, what *entity // subject, principal, rule
+	n                int     // its place in the order of time
+	alerts           []*model.Alert
+	count            int // matches, as the alerts count them
+	first            time.Time
+	last             time.Time
+	level            int
+	fan              bool
+	open             bool // more alerts may come to it while it is weighed
+	gone             bool
+	acts             bool   // its principal is an actor of its own
+	plain            bool   // it names its place and nothing else
+	fresh            bool   // the first of its occurrence to be counted in the rates
+	novel            bool   // the first of its rule at its place to be counted there
+	cells            *cells // where the rates count it
+	carries          []bool // by pivot: the first of its principal to carry it
+	kin              kin
+	rings            []*ring // by pivot, once it was judged
 
 	cand   *candidate
 	parent *meta
@@ -262,7 +265,6 @@ func (m *meta) aside(c class) bool { return c <= wide && m.level < 3 && m.acts }
 func (m *meta) unlink() {
 	m.cand, m.parent, m.via, m.bits, m.terms, m.others, m.full, m.gain, m.rep, m.beside = nil, nil, pivot{}, 0, terms{}, 0, 0, 0, 0, false
 	m.link = nil
-	m.rings = nil
 }
 
 func (m *meta) has(k model.EntityKey) bool { return m.at(k) >= 0 }
@@ -271,6 +273,16 @@ func (m *meta) has(k model.EntityKey) bool { return m.at(k) >= 0 }
 func (m *meta) at(k model.EntityKey) int {
 	for i := range m.pivots {
 		if m.pivots[i].key == k {
+			return i
+		}
+	}
+	return -1
+}
+
+// index returns which pivot of m is x, -1 if none.
+func (m *meta) index(x *entity) int {
+	for i := range m.pivots {
+		if m.pivots[i].entity == x {
 			return i
 		}
 	}

@@ -15,7 +15,7 @@ func (e *Engine) rarity(m *meta) string {
 	case model.Host, model.Process, model.File, model.Session, model.Container:
 		return ""
 	}
-	r := e.index[m.via.key]
+	r := e.ring(m.via.key)
 	if r == nil || m.via.class <= wide || e.rates.machines < 2 {
 		return ""
 	}

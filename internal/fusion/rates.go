@@ -66,10 +66,7 @@ type cells struct {
 	place    *place
 }
 
-type ruleAt struct {
-	rule    string
-	subject model.EntityKey
-}
+type ruleAt struct{ rule, subject *entity }
 
 // A place is a subject and what was counted there.
 type place struct {
@@ -111,9 +108,7 @@ type hand struct {
 const maxOwn = 16
 
 // A who is a principal at a place.
-type who struct {
-	subject, principal model.EntityKey
-}
+type who struct{ subject, principal *entity }
 
 // A carriage is an entity carried by a principal, or by anyone at a place.
 type carriage struct {
@@ -145,11 +140,9 @@ type rates struct {
 	round    int // grows when counting starts anew
 	rules    map[ruleAt]cell
 	own      map[doing]cell // what single principals contributed to a rule
-	places   map[model.EntityKey]*place
 	machines int            // places that are hosts
 	sites    map[string]int // and how many of them are in each domain
 	hands    map[who]*hand
-	carriers map[model.EntityKey]*carrier
 	visits   int              // entities by distinct place, of those that are shared
 	active   int              // principals that were counted
 	all      [5]int           // kinds by level everywhere
@@ -163,16 +156,24 @@ type rates struct {
 }
 
 func newRates(priors map[string]float64, most int) *rates {
-	return &rates{priors: priors, most: most, rules: map[ruleAt]cell{}, own: map[doing]cell{}, places: map[model.EntityKey]*place{}, hands: map[who]*hand{},
-		carriers: map[model.EntityKey]*carrier{}, fired: map[cell]*fading{}, sites: map[string]int{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
+	return &rates{priors: priors, most: most, round: 1, rules: map[ruleAt]cell{}, own: map[doing]cell{}, hands: map[who]*hand{},
+		fired: map[cell]*fading{}, sites: map[string]int{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
 }
 
-// anew forgets all counts.
+// anew forgets all counts; the tables keep their size.
 func (r *rates) anew() {
-	round := r.round + 1
-	*r = *newRates(r.priors, r.most)
-	r.round = round
+	clear(r.rules)
+	clear(r.own)
+	clear(r.hands)
+	clear(r.fired)
+	clear(r.sites)
+	clear(r.seen)
+	clear(r.carried)
+	*r = rates{priors: r.priors, most: r.most, round: r.round + 1, rules: r.rules, own: r.own, hands: r.hands, fired: r.fired, sites: r.sites, seen: r.seen, carried: r.carried}
 }
+
+// knows says whether anything was counted of x.
+func (r *rates) knows(x *entity) bool { return x.round == r.round }
 
 // cellOf returns the cell under a key, making it on first sight.
 func cellOf[K comparable](m map[K]cell, k K) cell {
@@ -189,10 +190,11 @@ func (r *rates) cellsOf(m *meta) *cells {
 	if m.cells != nil && m.cells.round == r.round {
 		return m.cells
 	}
-	p := r.places[m.subject]
+	r.carrier(m.where)
+	p := m.where.place
 	if p == nil {
 		p = &place{}
-		r.places[m.subject] = p
+		m.where.place = p
 		if m.ofAccount() {
 			r.accounts.number++
 		}
@@ -201,30 +203,28 @@ func (r *rates) cellsOf(m *meta) *cells {
 			r.sites[siteOf(m.subject.Value)]++
 		}
 	}
-	w := who{m.subject, m.principal}
+	w := who{m.where, m.who}
 	h := r.hands[w]
 	if h == nil {
 		h = &hand{}
 		r.hands[w] = h
 	}
-	x := &cells{round: r.round, place: p, rule: cellOf(r.rules, ruleAt{m.rule(), m.subject}), level: &p.levels[m.level], kinds: &p.kinds[m.level],
+	x := &cells{round: r.round, place: p, rule: cellOf(r.rules, ruleAt{m.what, m.where}), level: &p.levels[m.level], kinds: &p.kinds[m.level],
 		who: &h.seen, ownLevel: &h.levels[m.level], ownKinds: &h.kinds[m.level], carriers: make([]*carrier, len(m.pivots))}
 	x.ownRule = cellOf(r.own, doing{x.rule, x.who})
 	for i := range m.pivots {
-		x.carriers[i] = r.carrier(m.pivots[i].key)
+		x.carriers[i] = r.carrier(m.pivots[i].entity)
 	}
 	m.cells = x
 	return x
 }
 
 // carrier returns the counts of an entity, making them on first sight.
-func (r *rates) carrier(k model.EntityKey) *carrier {
-	x := r.carriers[k]
-	if x == nil {
-		x = &carrier{}
-		r.carriers[k] = x
+func (r *rates) carrier(x *entity) *carrier {
+	if x.round != r.round {
+		x.carrier, x.place, x.round = &carrier{}, nil, r.round
 	}
-	return x
+	return x.carrier
 }
 
 // acted says whether the principal is an actor of its own rather than a place,
@@ -365,7 +365,26 @@ func (r *rates) of(m *meta, c *candidate) background {
 // campaign that does: what is known of that campaign is no new sensor's novelty.
 func (r *rates) mean(m *meta, c *candidate) background {
 	x := r.cellsOf(m)
-	nr, nl, nk := *x.rule, *x.level, *x.kinds
+	nr, nl, nk := r.besides(m)
+	if c != nil && c.countsAt(x.place) {
+		nr -= c.shareOf(x.rule) - min(c.shareOf(x.ownRule), maxOwn)
+		nl -= c.shareOf(x.level) - min(c.shareOf(x.ownLevel), maxOwn)
+		nk -= c.shareOf(x.kinds) - min(c.shareOf(x.ownKinds), maxOwn)
+	}
+	return r.given(m, max(nr, 0), max(nl, 0), max(nk, 0))
+}
+
+// butOne is the least that mean returns for m and any candidate of one meta.
+func (r *rates) butOne(m *meta) background {
+	nr, nl, nk := r.besides(m)
+	return r.given(m, max(nr-1, 0), max(nl-1, 0), max(nk-1, 0))
+}
+
+// besides returns how often the rule of m, rules of its level, and how many of these
+// fired at its place but for m.
+func (r *rates) besides(m *meta) (nr, nl, nk int) {
+	x := r.cellsOf(m)
+	nr, nl, nk = *x.rule, *x.level, *x.kinds
 	if m.acts { // what the same process or key does beside is no background of this
 		nr -= min(*x.ownRule, maxOwn)
 		nl -= min(*x.ownLevel, maxOwn)
@@ -376,12 +395,7 @@ func (r *rates) mean(m *meta, c *candidate) background {
 			nk--
 		}
 	}
-	if c != nil && c.countsAt(x.place) {
-		nr -= c.shareOf(x.rule) - min(c.shareOf(x.ownRule), maxOwn)
-		nl -= c.shareOf(x.level) - min(c.shareOf(x.ownLevel), maxOwn)
-		nk -= c.shareOf(x.kinds) - min(c.shareOf(x.ownKinds), maxOwn)
-	}
-	return r.given(m, max(nr, 0), max(nl, 0), max(nk, 0))
+	return nr, nl, nk
 }
 
 // least bounds from below what of returns for m, in any campaign.
@@ -428,12 +442,12 @@ func personal(v *pivot) bool {
 func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int) {
 	r := e.rates
 	x := r.cellsOf(m)
-	i := m.at(v.key)
+	i := m.index(v.entity)
 	var carried *carrier
 	if i >= 0 {
 		carried = x.carriers[i]
 	} else {
-		carried = r.carrier(v.key)
+		carried = r.carrier(v.entity)
 	}
 	all := carried.by
 	n := all - c.shareOf(&carried.by)
@@ -462,7 +476,7 @@ func (e *Engine) chance(v *pivot, m *meta, c *candidate) (p float64, others int)
 // and go, and what goes everywhere, says little by it.
 func (e *Engine) elsewhere(v *pivot, m *meta, c *candidate) float64 {
 	been := 0
-	if i := m.at(v.key); i >= 0 {
+	if i := m.index(v.entity); i >= 0 {
 		been = max(e.rates.cellsOf(m).carriers[i].places-c.places()-1, 0)
 	}
 	return e.newThere(m, been)

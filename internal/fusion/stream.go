@@ -261,9 +261,5 @@ func (e *Engine) forget() {
 	}
 	clear(e.cands[len(live):])
 	e.cands = live
-	for k, r := range e.index {
-		if r.prune(); len(r.list) == 0 {
-			delete(e.index, k)
-		}
-	}
+	e.dropEntities()
 }
