@@ -41,17 +41,15 @@ type caseStore interface {
 	Changes(context.Context, int64, int) ([]model.Change, int64, error)
 	IncidentChanges(context.Context, string, int) ([]model.Change, error)
 	WaitChange(context.Context, int64) error
-	Routed(context.Context) (int64, error)
-	Route(context.Context, int64, []Routing) error
-	Due(context.Context, time.Time, int) ([]Delivery, time.Time, error)
-	Done(context.Context, int64, string) error
-	Fail(context.Context, int64, string, string, time.Time) error
-	Dead(context.Context, int64, string, string, time.Time) error
+	Unplanned(context.Context, int) ([]model.Change, error)
+	LastTold(context.Context, string, string) (time.Time, error)
+	Plan(context.Context, int64, []Delivery) error
+	Due(context.Context, time.Time, int) ([]Delivery, error)
+	Done(context.Context, int64, string, time.Time) error
+	Fail(context.Context, int64, string, time.Time, bool) error
 	DeadLetters(context.Context, string, int) (Page[Delivery], error)
-	Requeue(context.Context, int64, string, time.Time) (int64, error)
+	Requeue(context.Context, int64, time.Time) (int64, error)
 	OutboxStats(context.Context) (Outbox, error)
-	Thread(context.Context, string, string) (string, error)
-	SetThread(context.Context, string, string, string) error
 	PutObject(context.Context, Object, int64) (Object, error)
 	Object(context.Context, string, string) (Object, error)
 	Objects(context.Context, string, string, int) ([]Object, error)
@@ -705,58 +703,81 @@ func conformChanges(t *testing.T, s caseStore) {
 }
 
 func conformOutbox(t *testing.T, s caseStore) {
-	commit(t, s, Commit{Changes: []model.Change{{Kind: model.IncidentRaised, Incident: "inc-1"}, {Kind: model.IncidentRaised, Incident: "inc-2"}, {Kind: model.IncidentRaised, Incident: "inc-3"}}})
-	routes := []Routing{{1, "slack", day}, {1, "mail", day.Add(time.Minute)}, {3, "slack", day}}
-	must(t, s.Route(ctx, 3, routes))
-	must(t, s.Done(ctx, 1, "slack"))
-	must(t, s.Route(ctx, 3, routes)) // said twice
-	must(t, s.Route(ctx, 2, nil))
-	n, err := s.Routed(ctx)
-	must(t, err)
-	equal(t, n, int64(3))
-	wantErr(t, s.Route(ctx, 3, []Routing{{4, "slack", day}}), ErrInvalid)
-	due, next, err := s.Due(ctx, day, 0)
-	must(t, err)
-	if len(due) != 1 || due[0].Change.Seq != 3 || due[0].Change.Incident != "inc-3" || due[0].Route != "slack" || !next.Equal(day.Add(time.Minute)) {
-		t.Fatalf("due %+v, next %v", due, next)
+	commit(t, s, Commit{Changes: []model.Change{{Kind: model.IncidentRaised, Incident: "inc-1"}, {Kind: model.IncidentGrown, Incident: "inc-1"}, {Kind: model.IncidentGrown, Incident: "inc-1"}, {Kind: model.IncidentRaised, Incident: "inc-4"}}})
+	seqs := func() []int64 {
+		out := []int64{}
+		l, err := s.Unplanned(ctx, 10)
+		must(t, err)
+		for _, ch := range l {
+			out = append(out, ch.Seq)
+		}
+		return out
 	}
-	must(t, s.Fail(ctx, 3, "slack", "no route to host", day.Add(time.Hour)))
-	due, _, err = s.Due(ctx, day.Add(time.Hour), 0)
-	must(t, err)
-	if len(due) != 2 || due[0].Route != "mail" || due[1].Attempts != 1 || due[1].Error != "no route to host" {
-		t.Fatalf("due %+v", due)
+	equal(t, seqs(), []int64{1, 2, 3, 4})
+	plan := func(seq int64, l ...Delivery) {
+		t.Helper()
+		must(t, s.Plan(ctx, seq, l))
 	}
-	must(t, s.Dead(ctx, 3, "slack", "gone for good", day))
-	must(t, s.Dead(ctx, 1, "mail", "no such mailbox", day))
-	must(t, s.Done(ctx, 3, "slack")) // too late: it stays dead
+	later := day.Add(time.Minute)
+	first := []Delivery{{Route: "soc", Target: "slack", Key: "k1", After: day}, {Route: "soc", Target: "mail", Key: "k1", After: later}}
+	plan(1, first...)
+	plan(1, first...) // said twice
+	plan(1, Delivery{Route: "other", Target: "slack", Key: "k1", After: day})
+	equal(t, seqs(), []int64{2, 3, 4})
+	due := func(at time.Time, want ...string) []Delivery {
+		t.Helper()
+		l, err := s.Due(ctx, at, 0)
+		must(t, err)
+		equal(t, ids(l, func(d Delivery) string { return fmt.Sprint(d.Change.Seq, d.Route, d.Target, d.Tries, d.Thread) }), append([]string{}, want...))
+		return l
+	}
+	d := due(day, "1socslack0")[0]
+	if d.Change.Incident != "inc-1" || d.Key != "k1" || !d.After.Equal(day) || !d.LastTold.IsZero() {
+		t.Fatalf("due is %+v", d)
+	}
+	must(t, s.Done(ctx, d.ID, "171.1", day))
+	due(day)
+	told, err := s.LastTold(ctx, "soc", "k1")
+	must(t, err)
+	equal(t, told, day)
+	// What grew while it waited is told once, by the latest.
+	plan(2, Delivery{Route: "soc", Target: "slack", Key: "k1", After: later, Merge: true})
+	plan(3, Delivery{Route: "soc", Target: "slack", Key: "k1", After: later.Add(time.Hour), Merge: true})
+	plan(4)
+	equal(t, seqs(), []int64{})
+	l := due(later, "1socmail0", "3socslack0171.1")
+	equal(t, l[1].LastTold, day)
+	must(t, s.Fail(ctx, l[1].ID, "no route to host", later.Add(time.Hour), false))
+	due(later, "1socmail0")
+	due(later.Add(time.Hour), "1socmail0", "3socslack1171.1")
+	must(t, s.Fail(ctx, l[1].ID, "gone for good", later, true))
+	must(t, s.Fail(ctx, l[0].ID, "no such mailbox", later, true))
+	must(t, s.Done(ctx, l[0].ID, "", later)) // too late: it stays dead
+	due(later.Add(time.Hour))
 	var dead []string
 	for cursor := ""; ; {
 		p, err := s.DeadLetters(ctx, cursor, 1)
 		must(t, err)
-		dead = append(dead, ids(p.Items, func(d Delivery) string { return fmt.Sprint(d.Change.Seq, d.Route, d.Attempts) })...)
+		dead = append(dead, ids(p.Items, func(d Delivery) string { return fmt.Sprint(d.Change.Seq, d.Target, d.Tries, d.Error) })...)
 		if cursor = p.Next; cursor == "" {
 			break
 		}
 	}
-	equal(t, dead, []string{"3slack2", "1mail1"})
-	k, err := s.Requeue(ctx, 3, "slack", day)
+	equal(t, dead, []string{"3slack2gone for good", "1mail1no such mailbox"})
+	k, err := s.Requeue(ctx, l[1].ID, later)
 	must(t, err)
 	equal(t, k, int64(1))
+	due(later, "3socslack0171.1")
 	o, err := s.OutboxStats(ctx)
 	must(t, err)
-	if o.Pending != 1 || o.Dead != 1 || o.Unrouted != 0 || o.Oldest == nil || !o.Oldest.Equal(day) {
+	if o.Pending != 1 || o.Dead != 1 || o.Unplanned != 0 || o.Oldest == nil || !o.Oldest.Equal(later) {
 		t.Fatalf("outbox is %+v", o)
 	}
-	wantErr(t, s.Done(ctx, 2, "slack"), ErrNotFound)
-	must(t, s.SetThread(ctx, "slack", "inc-1", "171.1"))
-	must(t, s.SetThread(ctx, "slack", "inc-1", "171.2"))
-	v, err := s.Thread(ctx, "slack", "inc-1")
+	k, err = s.Requeue(ctx, 0, later)
 	must(t, err)
-	equal(t, v, "171.2")
-	must(t, s.SetThread(ctx, "slack", "inc-1", ""))
-	if v, err := s.Thread(ctx, "slack", "inc-1"); err != nil || v != "" {
-		t.Fatalf("deleted thread is %q, %v", v, err)
-	}
+	equal(t, k, int64(1))
+	wantErr(t, s.Done(ctx, 99, "", day), ErrNotFound)
+	wantErr(t, s.Plan(ctx, 99, nil), ErrNotFound)
 }
 
 func conformObjects(t *testing.T, s caseStore) {

@@ -67,11 +67,14 @@ func casesMigrations() []string {
 	CREATE INDEX decision_kind ON decision (kind, num);
 	CREATE TABLE decision_target (target TEXT NOT NULL, decision INTEGER NOT NULL, PRIMARY KEY (target, decision)) STRICT, WITHOUT ROWID;
 
-	-- The outbox: seq is never given twice. A delivery is one change on its way by one route.
+	-- The outbox: seq is never given twice. A delivery is one change on its way by one route to one
+	-- target; thread is what a target calls a conversation.
 	CREATE TABLE change (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL, incident TEXT NOT NULL, doc TEXT NOT NULL) STRICT;
 	CREATE INDEX change_incident ON change (incident, seq);
-	CREATE TABLE delivery (change INTEGER NOT NULL, route TEXT NOT NULL, state INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL, error TEXT NOT NULL, PRIMARY KEY (change, route)) STRICT, WITHOUT ROWID;
-	CREATE INDEX delivery_due ON delivery (state, due, change, route);
-	CREATE TABLE thread (route TEXT NOT NULL, incident TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (route, incident)) STRICT, WITHOUT ROWID;
+	CREATE TABLE delivery (id INTEGER PRIMARY KEY AUTOINCREMENT, change INTEGER NOT NULL, route TEXT NOT NULL, target TEXT NOT NULL, key TEXT NOT NULL, state INTEGER NOT NULL, tries INTEGER NOT NULL, due INTEGER NOT NULL, folds INTEGER NOT NULL, told INTEGER, error TEXT NOT NULL,
+		UNIQUE (change, route, target)) STRICT;
+	CREATE INDEX delivery_due ON delivery (state, due, id);
+	CREATE INDEX delivery_key ON delivery (route, key, state, told);
+	CREATE TABLE thread (target TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (target, key)) STRICT, WITHOUT ROWID;
 `}
 }
