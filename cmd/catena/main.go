@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/catena-sec/catena/internal/config"
 	"github.com/catena-sec/catena/internal/report"
 )
 
@@ -90,7 +92,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().BoolP("quiet", "q", false, "no progress on standard error")
-	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), decideCommand(), diffCommand(), decodeCommand(), sourcesCommand(), benchCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), decideCommand(), diffCommand(), decodeCommand(), sourcesCommand(), benchCommand(), configCommand(), doctorCommand(), schemaCommand(), versionCommand())
 	wrapArgs(root)
 	return root
 }
@@ -119,8 +121,13 @@ func versionCommand() *cobra.Command {
 
 func schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "schema NAME", Short: "Print a JSON Schema: report, incident, alert, event, decision", Args: cobra.ExactArgs(1),
+		Use: "schema NAME", Short: "Print a JSON Schema: report, incident, alert, event, decision, config", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if args[0] == "config" {
+				e := json.NewEncoder(c.OutOrStdout())
+				e.SetIndent("", "  ")
+				return e.Encode(config.Schema())
+			}
 			b, err := report.Schema(args[0])
 			if err != nil {
 				return usageError{err}

@@ -141,7 +141,7 @@ type Rules struct {
 	Disable   []string `yaml:"disable" doc:"What is switched off: rule=ID, tag=TAG, level=LEVEL, product=NAME, pack=NAME."`
 	Mappings  []string `yaml:"mappings" doc:"Mapping files for further products."`
 	GeoIP     []string `yaml:"geoip" doc:"MaxMind databases of places and networks."`
-	Assets    string   `yaml:"assets" doc:"CSV of what matters most: each incident says how it stands with them."`
+	Assets    string   `yaml:"assets" doc:"YAML file of what matters most, see docs/assets.md: each incident says how it stands with it."`
 }
 
 // Bus is the durable queue.

@@ -268,10 +268,14 @@ func (w *Worker) Test(ctx context.Context, name, tenant string) error {
 	if t == nil {
 		return fmt.Errorf("there is no target %q", name)
 	}
-	now := w.opt.Env.Now()
-	_, err := t.Notify(ctx, &Message{
-		ID: fmt.Sprintf("%s-test-%d", tenant, now.UnixNano()), Key: tenant + "/test", Kind: model.IncidentRaised, Tenant: tenant, Severity: model.Informational, Time: now.UTC(), Test: true,
-		Title: "Catena reaches this place", What: []string{"Somebody pressed the test button of this target."}, Do: []string{"Nothing."}, Link: w.opt.BaseURL,
+	return Test(ctx, t.Notifier, name, tenant, w.opt.BaseURL, w.opt.Env.Now())
+}
+
+// Test sends a message to a notifier at once.
+func Test(ctx context.Context, n Notifier, name, tenant, base string, now time.Time) error {
+	_, err := n.Notify(ctx, &Message{
+		ID: fmt.Sprintf("%s-test-%d", tenant, now.UnixNano()), Key: tenant + "/test " + name, Kind: model.IncidentRaised, Tenant: tenant, Severity: model.Informational, Time: now.UTC(), Test: true,
+		Title: "Catena reaches this place", What: []string{"Somebody asked whether messages arrive here."}, Do: []string{"Nothing."}, Link: base,
 	}, "")
 	return err
 }
