@@ -6,6 +6,7 @@ import "time"
 // tenant, not decoded yet. It is what a sender is told to be safe once it is on disk.
 type Batch struct {
 	Tenant   string    // whose evidence it is
+	ID       string    // the same when the same evidence is taken again, so that it counts once; empty if the source cannot tell
 	Source   string    // name of the receiver in the configuration
 	Peer     string    // who sent it: an address, a path, a topic; written by others
 	Format   string    // name of the decoder, or empty to find out from Head and Data

@@ -1,0 +1,3 @@
+package bus
+
+func child(what string) int { return 2 }
