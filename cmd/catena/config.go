@@ -36,7 +36,14 @@ func (f *configFlags) load(stderr io.Writer) (config.Config, error) {
 	for _, p := range l {
 		fmt.Fprintln(stderr, report.Clean(p.Error()))
 	}
-	return c, fmt.Errorf("the configuration has %d problems", len(l))
+	return c, problems(len(l))
+}
+
+func problems(n int) error {
+	if n == 1 {
+		return errors.New("the configuration has a problem")
+	}
+	return fmt.Errorf("the configuration has %d problems", n)
 }
 
 func configCommand() *cobra.Command {
@@ -75,7 +82,7 @@ func configCommand() *cobra.Command {
 				}
 			}
 			if len(l) > 0 {
-				return fmt.Errorf("the configuration has %d problems", len(l))
+				return problems(len(l))
 			}
 			return nil
 		},

@@ -24,8 +24,9 @@ func ValidTenant(id string) bool { return tenantForm.MatchString(id) }
 
 // check finds what is wrong with values that could be read.
 func (r *reader) check(c *Config) {
+	wrong := len(r.problems) > 0
 	r.values(reflect.ValueOf(c).Elem(), "")
-	if len(r.problems) > 0 { // what follows reads them
+	if wrong || len(r.problems) > 0 { // what follows reads them
 		return
 	}
 	r.listeners(c)

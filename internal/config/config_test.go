@@ -102,7 +102,11 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%q:\n got %s\nwant %s ... %s", c.text, got, c.where, c.say)
 		}
 	}
-	_, err := Load("", []string{"CATENA_BUS_REPLICA=3"}, nil)
+	_, err := Parse("c.yml", []byte("lisen: x\nbus:\n  replicas: 77\n"))
+	if err == nil || !strings.Contains(err.Error(), "listen?\n") || !strings.Contains(err.Error(), "more than 5") {
+		t.Errorf("not all problems are told: %v", err)
+	}
+	_, err = Load("", []string{"CATENA_BUS_REPLICA=3"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "names no setting") {
 		t.Errorf("an unknown variable is not told: %v", err)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -81,13 +82,8 @@ func Load(path string, environ, sets []string) (Config, error) {
 		}
 		r.set(&c, strings.Split(name, "."), value)
 	}
-	if len(r.problems) == 0 {
-		r.check(&c)
-	}
-	if len(r.problems) > 0 {
-		return c, r.problems
-	}
-	return c, nil
+	r.check(&c)
+	return c, r.err()
 }
 
 // Parse is Load of a file's text.
@@ -95,13 +91,17 @@ func Parse(file string, text []byte) (Config, error) {
 	c := Default()
 	r := reader{file: file, lines: map[string]*yaml.Node{}}
 	r.parse(text, &c)
+	r.check(&c)
+	return c, r.err()
+}
+
+// err is what is wrong, in the order of the file.
+func (r *reader) err() error {
 	if len(r.problems) == 0 {
-		r.check(&c)
+		return nil
 	}
-	if len(r.problems) > 0 {
-		return c, r.problems
-	}
-	return c, nil
+	slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
+	return r.problems
 }
 
 type reader struct {
