@@ -18,6 +18,7 @@ import (
 	"github.com/catena-sec/catena/internal/graph"
 	"github.com/catena-sec/catena/internal/knowledge"
 	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/story"
 )
 
 const mixTitle = "One estate and week: the campaigns and captures of one technique"
@@ -27,8 +28,8 @@ var mixBegin = time.Date(2024, 6, 3, 0, 0, 0, 0, time.UTC)
 // mix lays the campaigns and the captures of a single technique over one estate and
 // one week: machines, accounts and private addresses of each get names of their own,
 // and its first act is moved to its turn in the week, everything after it with it.
-// What fuses is all there is between reading and telling; stories are not told, as
-// cutting and gluing is what a mix is for.
+// Roots, steps and their order are those of the stories, against the truth moved and
+// renamed alike; of a capture of one technique none is known.
 //
 // Of a campaign's capture the alerts that belong to the campaign do so; of a capture
 // of one technique all of level medium or above do.
@@ -49,6 +50,7 @@ func (c *contest) mix(t *testing.T, dir string, campaignsOnly bool) {
 		t.Fatal(err)
 	}
 	used := map[string]bool{}
+	moved := &eval.Key{}
 	for _, campaign := range campaigns {
 		one, err := key.Only(campaign.id)
 		if err != nil {
@@ -60,7 +62,8 @@ func (c *contest) mix(t *testing.T, dir string, campaignsOnly bool) {
 		}
 		used[path] = true
 		ids = append(ids, campaign.id)
-		m.lay(t, a, path)
+		by, names := m.lay(t, a, path)
+		moved.Campaigns = append(moved.Campaigns, one.Campaigns[0].Moved(by, names.either, names.address))
 	}
 	err = filepath.WalkDir(filepath.Join(dir, "otrf_atomic"), func(path string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && !used[path] {
@@ -89,14 +92,39 @@ func (c *contest) mix(t *testing.T, dir string, campaignsOnly bool) {
 		})
 	}
 	const week = 7 * 24 * time.Hour
-	ours, baselines := eval.ScoreMembers(r, ids, m.of), eval.Baselines(r)
+	tell := func(r *model.Report, members *eval.Result, rooted bool) *eval.Result {
+		if !campaignsOnly {
+			return members
+		}
+		stories := eval.Score(r, moved)
+		for i := range members.Campaigns {
+			x, s := &members.Campaigns[i], &stories.Campaigns[i]
+			x.Steps, x.StepsFound, x.StepsVisible, x.StepShare, x.Order, x.RaisedAfter = s.Steps, s.StepsFound, s.StepsVisible, s.StepShare, s.Order, s.RaisedAfter
+			if rooted {
+				x.Root = s.Root
+			}
+		}
+		return members
+	}
+	ours, baselines := tell(r, eval.ScoreMembers(r, ids, m.of), true), eval.Baselines(r)
 	c.of("Catena").Add(r, ours, week)
+	c.raisedAs(ours)
+	ns, bytes, _ := cost(r.Alerts)
+	c.of("Catena").Cost(ns, bytes)
 	for _, b := range baselines {
-		c.of(b.Name).Add(b.Report, eval.ScoreMembers(b.Report, ids, m.of), week)
+		c.of(b.Name).Add(b.Report, tell(b.Report, eval.ScoreMembers(b.Report, ids, m.of), false), week)
+		for i := range moved.Campaigns {
+			if at, ok := b.Raised[bestFor(b.Report, m.of, moved.Campaigns[i].ID)]; ok && campaignsOnly {
+				c.of(b.Name).Raised(max(0, at.Sub(moved.Campaigns[i].Onset())))
+			}
+		}
 	}
 	for i := range ours.Campaigns {
 		x := &ours.Campaigns[i]
 		t.Logf("%s: found %v in %d incidents, %d of %d members", filepath.Base(x.ID), x.Found, x.Fragments, x.Belong, x.Members)
+		if x.Root.Want != "" {
+			t.Logf("  %d of %d steps; root %v: %s, want %s", x.StepsFound, x.StepsVisible, x.Root.Right, x.Root.Got, x.Root.Want)
+		}
 	}
 	for _, inc := range r.Incidents {
 		held := map[string]int{}
@@ -106,6 +134,23 @@ func (c *contest) mix(t *testing.T, dir string, campaignsOnly bool) {
 		t.Logf("%s (%s): %v", inc.ID, inc.Severity, held)
 	}
 	t.Logf("%d alerts, %d incidents, glued %v, false %v", len(r.Alerts), len(r.Incidents), ours.Glued, ours.FalseIncidents)
+}
+
+// bestFor is the id of the incident with most alerts of a campaign.
+func bestFor(r *model.Report, of map[string]string, campaign string) string {
+	best, most := "", 0
+	for _, inc := range r.Incidents {
+		n := 0
+		for _, id := range inc.Alerts {
+			if of[id] == campaign {
+				n++
+			}
+		}
+		if n > most {
+			best, most = inc.ID, n
+		}
+	}
+	return best
 }
 
 // mixed is what several captures came to, laid over one week.
@@ -119,7 +164,8 @@ type mixed struct {
 // turns is how many captures a week has room for, a little more than there are.
 const turns = 64
 
-func (m *mixed) lay(t *testing.T, a *App, path string) {
+// lay returns by how long everything was moved, and the names that it was given.
+func (m *mixed) lay(t *testing.T, a *App, path string) (time.Duration, renamer) {
 	t.Helper()
 	ctx := context.Background()
 	in, release, err := a.again([]string{path})
@@ -176,6 +222,7 @@ func (m *mixed) lay(t *testing.T, a *App, path string) {
 		m.alerts = append(m.alerts, al)
 	}
 	m.turn++
+	return by, names
 }
 
 // fuse takes the acts and alerts the way that Analyze does, from memory to incidents.
@@ -214,6 +261,12 @@ func (m *mixed) fuse(a *App) *model.Report {
 	}
 	alerts = append(alerts, m.alerts...)
 	r := &model.Report{Totals: model.Totals{Alerts: len(alerts)}}
+	observed := map[string]*model.Observation{}
+	for i := range m.acts {
+		if s := &m.acts[i]; len(s.rules) > 0 {
+			observed[s.obs.Event] = s.obs
+		}
+	}
 	for _, al := range alerts {
 		memory.Locate(al)
 		knowledge.Classify(al)
@@ -222,15 +275,9 @@ func (m *mixed) fuse(a *App) *model.Report {
 		if !x.Raised {
 			continue
 		}
-		inc := model.Incident{ID: x.ID, Severity: x.Severity, FirstSeen: x.First, LastSeen: x.Last}
-		for _, member := range x.Members {
-			if member.Tier == fusion.Core {
-				inc.Alerts = append(inc.Alerts, member.Alert.ID)
-			} else {
-				inc.Context = append(inc.Context, member.Alert.ID)
-			}
+		if told := tellOne(x, nil, observed, nil, memory, story.Estate{}); told != nil {
+			r.Incidents = append(r.Incidents, *told)
 		}
-		r.Incidents = append(r.Incidents, inc)
 	}
 	for _, al := range alerts {
 		r.Alerts = append(r.Alerts, *al)
@@ -258,6 +305,18 @@ func (n *renamer) meet(host string, es []model.Entity) {
 			note(e.Value)
 		}
 	}
+}
+
+// either is what a host or account may be called: those of a cloud keep their names.
+func (n renamer) either(v string) []string { return []string{n.prefix + v, v} }
+
+// address is what a private address became; everything else is as it was.
+func (n renamer) address(v string) string {
+	if ip, err := netip.ParseAddr(v); err == nil && ip.Is4() && ip.IsPrivate() {
+		b := ip.As4()
+		return netip.AddrFrom4([4]byte{10, byte(n.turn), b[2], b[3]}).String() //nolint:gosec // fewer than 256 turns
+	}
+	return v
 }
 
 func (n *renamer) host(h string) string {
@@ -290,10 +349,7 @@ func (n *renamer) rename(es []model.Entity) {
 				e.Value = n.prefix + e.Value
 			}
 		case model.IP:
-			if ip, err := netip.ParseAddr(e.Value); err == nil && ip.Is4() && ip.IsPrivate() {
-				b := ip.As4()
-				e.Value = netip.AddrFrom4([4]byte{10, byte(n.turn), b[2], b[3]}).String() //nolint:gosec // fewer than 256 turns
-			}
+			e.Value = n.address(e.Value)
 		}
 		if e.Alt != "" && e.Alt != model.Ended {
 			ids := strings.Fields(e.Alt)

@@ -323,6 +323,9 @@ type AITScore struct {
 	EventCore  *float64 `json:"precision_event_core"`
 	EventAll   *float64 `json:"precision_event"`
 	MissedKind []string `json:"kinds_missed"`
+	// Order is Kendall's tau between the order in which the phases began and that in
+	// which the story's steps tell of them; null where there are no two.
+	Order *float64 `json:"order_tau"`
 }
 
 // ScoreAIT compares a report over the scenarios' tables with their labels.
@@ -435,7 +438,35 @@ func (x *AITScore) tell(s *AITScenario, inc *model.Incident, rank int, alerts ma
 	x.Members = len(inc.Alerts) + len(inc.Context)
 	x.TimeAll, x.EventAll, x.Kinds = ratio(t+ct, x.Members), ratio(e+ce, x.Members), share()
 	x.Missed, x.MissedKind = without(s.Phases, steps), without(s.Kinds, kinds)
+	x.Order = s.order(inc, labels)
 	x.Steps = len(s.Phases) - len(x.Missed)
+}
+
+// order compares the order of the story with that of the phases. The theft that was there
+// before has no beginning to compare.
+func (s *AITScenario) order(inc *model.Incident, labels map[string]aitLabel) *float64 {
+	began := map[string]int64{}
+	for _, records := range s.places {
+		for i := range records {
+			r := &records[i]
+			if at, ok := began[r.step()]; r.strict && (!ok || r.at < at) {
+				began[r.step()] = r.at
+			}
+		}
+	}
+	var all []placed
+	told := map[string]bool{aitDNSTheft: true, aitStop: true}
+	for i := range inc.Steps {
+		for _, id := range inc.Steps[i].Alerts {
+			for _, phase := range labels[id].steps {
+				if !told[phase] {
+					told[phase] = true
+					all = append(all, placed{time.Unix(began[phase], 0), inc.Steps[i].N})
+				}
+			}
+		}
+	}
+	return tau(all)
 }
 
 func without(all, found []string) []string {

@@ -148,6 +148,26 @@ func TestScoreAIT(t *testing.T) {
 	}
 }
 
+// The order in which a story tells the phases is compared with that in which they began;
+// the theft that was there before has none.
+func TestScoreAITOrder(t *testing.T) {
+	s := readTable(t, "one_alerts.csv")
+	r := aitReport(s.File, []string{"AMiner: strange names@dns@90000@90000", "Suricata: scan@web@100000@100019", "Wazuh: sudo@web@100610@100610"})
+	for _, c := range []struct {
+		told []int // by step, its alert
+		want string
+	}{{[]int{0, 1, 2}, "1.00"}, {[]int{2, 0, 1}, "-1.00"}, {[]int{1, 0}, "n/a"}} {
+		inc := &r.Incidents[0]
+		inc.Steps = nil
+		for n, i := range c.told {
+			inc.Steps = append(inc.Steps, model.Step{N: n + 1, Alerts: []string{inc.Alerts[i]}})
+		}
+		if got := number(ScoreAIT(r, []*AITScenario{s}).Scenarios[0].Order); got != c.want {
+			t.Errorf("told as %v: %s, want %s", c.told, got, c.want)
+		}
+	}
+}
+
 func TestScoreAITKeepsAttacksApart(t *testing.T) {
 	a, b := readTable(t, "a_alerts.csv"), readTable(t, "b_alerts.csv")
 	members := []string{"Suricata: scan@web@100000@100019", "AMiner: never seen@web@100600@100600", "Wazuh: sudo@web@100610@100610"}

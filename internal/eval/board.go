@@ -35,16 +35,26 @@ type Row struct {
 	// which is a member; both are means over the campaigns found.
 	Precision *float64 `json:"precision"`
 	Recall    *float64 `json:"recall"`
-	Steps     *float64 `json:"steps"` // share of all visible steps or phases
-	Roots     *float64 `json:"roots"` // share of the campaigns with the right root
-	Order     *float64 `json:"order_tau"`
+	// RecallContext is the recall with what the incident shows beside its members.
+	RecallContext *float64 `json:"recall_with_context,omitempty"`
+	Steps         *float64 `json:"steps"` // share of all visible steps or phases
+	Roots         *float64 `json:"roots"` // share of the campaigns with the right root
+	Order         *float64 `json:"order_tau"`
 	// FalsePerDay counts incidents of medium severity or above with nothing of a campaign.
 	FalsePerDay float64 `json:"false_per_day"`
+	// PlannedPerDay are those of them that are mostly of work which the truth names: a
+	// test that was ordered, maintenance, a scan.
+	PlannedPerDay float64 `json:"planned_per_day,omitempty"`
 	// RaisedAfter is the median of seconds from a campaign's first alert to the moment
 	// when what had come in was enough.
 	RaisedAfter       *float64 `json:"raised_after_s"`
 	PairF1            *float64 `json:"pair_f1"` // see AITResult
 	AlertsPerIncident *float64 `json:"alerts_per_incident"`
+	// TrueBits is the least that an incident which tells a campaign has in bits, FalseBits
+	// the most that any other group of alerts has, raised or not: where the first is more,
+	// a threshold between them would have made no mistake.
+	TrueBits  *float64 `json:"true_bits,omitempty"`
+	FalseBits *float64 `json:"false_bits,omitempty"`
 	// NsPerAlert and BytesPerEntity depend on the machine and are not compared.
 	NsPerAlert     *float64 `json:"ns_per_alert,omitempty"`
 	BytesPerEntity *float64 `json:"bytes_per_entity,omitempty"`
@@ -61,12 +71,16 @@ type Tally struct {
 	steps, visible           int
 	roots, rooted            int
 	precision, recall, order []float64
+	recallContext            []float64
 	pairs, raised            []float64
+	ns, bytes                []float64
+	planned                  int
 }
 
 // Add adds what a report came to; lasted is how long its evidence does.
 func (t *Tally) Add(r *model.Report, res *Result, lasted time.Duration) {
 	t.report(r, len(res.FalseIncidents), len(res.Glued), lasted, r.Totals.Alerts)
+	t.planned += res.Planned()
 	for i := range res.Campaigns {
 		c := &res.Campaigns[i]
 		t.row.Campaigns++
@@ -83,6 +97,23 @@ func (t *Tally) Add(r *model.Report, res *Result, lasted time.Duration) {
 		t.row.Found++
 		t.fragments += c.Fragments
 		t.precision, t.recall, t.order = addShare(t.precision, c.Precision), addShare(t.recall, c.Recall), addShare(t.order, c.Order)
+		t.recallContext = addShare(t.recallContext, c.RecallContext)
+	}
+}
+
+// Margin adds the bits of the incidents that tell campaigns, and of the best group of
+// alerts that tells none; 0 is none.
+func (t *Tally) Margin(campaigns []float64, other float64) {
+	least := func(to **float64, x float64, better bool) {
+		if *to == nil || better == (x > **to) {
+			*to = &x
+		}
+	}
+	for _, bits := range campaigns {
+		least(&t.row.TrueBits, round(bits), false)
+	}
+	if other > 0 {
+		least(&t.row.FalseBits, round(other), true)
 	}
 }
 
@@ -105,6 +136,7 @@ func (t *Tally) AddAIT(r *model.Report, res *AITResult, tables []*AITScenario) {
 		t.row.Found++
 		t.fragments += x.Fragments
 		t.precision, t.recall = addShare(t.precision, x.TimeAll), addShare(t.recall, x.Kinds)
+		t.order = addShare(t.order, x.Order)
 	}
 }
 
@@ -119,15 +151,15 @@ func (t *Tally) report(r *model.Report, falseOnes, glued int, lasted time.Durati
 // Raised adds how long after its first alert a campaign was raised.
 func (t *Tally) Raised(after time.Duration) { t.raised = append(t.raised, after.Seconds()) }
 
-// Cost says what fusing took, for each alert and for each entity; 0 is unknown.
+// Cost adds what fusing took, for each alert and for each entity; 0 is unknown. The row
+// has the means.
 func (t *Tally) Cost(ns, bytes float64) {
-	known := func(x float64) *float64 {
-		if x == 0 {
-			return nil
-		}
-		return &x
+	if ns > 0 {
+		t.ns = append(t.ns, ns)
 	}
-	t.row.NsPerAlert, t.row.BytesPerEntity = known(ns), known(bytes)
+	if bytes > 0 {
+		t.bytes = append(t.bytes, bytes)
+	}
 }
 
 // Row returns the sum.
@@ -138,9 +170,10 @@ func (t *Tally) Row() Row {
 		r.Fragments = round(float64(t.fragments) / float64(r.Found))
 	}
 	r.Precision, r.Recall, r.Order, r.PairF1 = mean(t.precision), mean(t.recall), mean(t.order), mean(t.pairs)
+	r.RecallContext, r.NsPerAlert, r.BytesPerEntity = mean(t.recallContext), mean(t.ns), mean(t.bytes)
 	r.Steps, r.Roots = rounded(ratio(t.steps, t.visible)), rounded(ratio(t.roots, t.rooted))
 	if t.days > 0 {
-		r.FalsePerDay = round(float64(t.false) / t.days)
+		r.FalsePerDay, r.PlannedPerDay = round(float64(t.false)/t.days), round(float64(t.planned)/t.days)
 	}
 	r.AlertsPerIncident = rounded(ratio(t.alerts, t.incidents))
 	if len(t.raised) > 0 {
@@ -250,15 +283,30 @@ func (b *Board) WriteMarkdown(w io.Writer) error {
 	for _, r := range b.Rows {
 		if r.Set != set {
 			set = r.Set
-			fmt.Fprintf(&out, "\n## %s\n\n| | found | incidents each | glued | precision | recall | steps | root | order | pair F1 | false a day | raised after | alerts an incident | ns an alert | bytes an entity |\n|%s\n",
-				set, strings.Repeat("---|", 15))
+			fmt.Fprintf(&out, "\n## %s\n\n| | found | incidents each | glued | precision | recall | steps | root | order | pair F1 | false a day | raised after | alerts an incident | bits: least true / most false | ns an alert | bytes an entity |\n|%s\n",
+				set, strings.Repeat("---|", 16))
 		}
-		fmt.Fprintf(&out, "| %s | %d of %d | %.2f | %d | %s | %s | %s | %s | %s | %s | %.2f | %s | %s | %s | %s |\n", r.Method, r.Found, r.Campaigns, r.Fragments, r.Glued,
-			percent(r.Precision), percent(r.Recall), percent(r.Steps), percent(r.Roots), number(r.Order), number(r.PairF1), r.FalsePerDay,
-			whole(r.RaisedAfter, " s"), whole(r.AlertsPerIncident, ""), whole(r.NsPerAlert, ""), whole(r.BytesPerEntity, ""))
+		recall := percent(r.Recall)
+		if r.RecallContext != nil && *r.RecallContext != orZero(r.Recall) {
+			recall += " (" + percent(r.RecallContext) + ")"
+		}
+		wrong := fmt.Sprintf("%.2f", r.FalsePerDay)
+		if r.PlannedPerDay > 0 {
+			wrong += fmt.Sprintf(" (%.2f planned)", r.PlannedPerDay)
+		}
+		fmt.Fprintf(&out, "| %s | %d of %d | %.2f | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.Method, r.Found, r.Campaigns, r.Fragments, r.Glued,
+			percent(r.Precision), recall, percent(r.Steps), percent(r.Roots), number(r.Order), number(r.PairF1), wrong,
+			whole(r.RaisedAfter, " s"), whole(r.AlertsPerIncident, ""), margin(&r), whole(r.NsPerAlert, ""), whole(r.BytesPerEntity, ""))
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+func margin(r *Row) string {
+	if r.TrueBits == nil && r.FalseBits == nil {
+		return "n/a"
+	}
+	return whole(r.TrueBits, "") + " / " + whole(r.FalseBits, "")
 }
 
 func whole(x *float64, unit string) string {

@@ -87,7 +87,16 @@ func TestBoardAddsUp(t *testing.T) {
 	c.Raised(3 * time.Second)
 	c.Raised(time.Second)
 	c.Raised(time.Hour)
+	c.Margin([]float64{30, 14}, 9)
+	c.Margin([]float64{20}, 11)
+	c.Margin(nil, 0)
+	c.Cost(10, 0)
+	c.Cost(30, 0)
 	got := c.Row()
+	if *got.TrueBits != 14 || *got.FalseBits != 11 || *got.NsPerAlert != 20 || got.BytesPerEntity != nil {
+		t.Errorf("%+v", got)
+	}
+	got.NsPerAlert = nil
 	if got.Campaigns != 2 || got.Found != 1 || got.Fragments != 2 || got.Glued != 1 || *got.Precision != 1 || *got.Recall != .5 || *got.Steps != .375 || *got.Roots != .5 ||
 		got.Order != nil || got.FalsePerDay != .5 || *got.RaisedAfter != 3 || *got.AlertsPerIncident != 10 || got.NsPerAlert != nil {
 		t.Errorf("%+v", got)
@@ -98,6 +107,9 @@ func TestBoardAddsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
+	if !strings.Contains(lines[4], "| 14 / 11 |") {
+		t.Error(lines[4])
+	}
 	if n := strings.Count(lines[2], "|"); lines[0] != "## s" || strings.Count(lines[3], "|") != n || strings.Count(lines[4], "|") != n {
 		t.Errorf("columns do not agree:\n%s", text.String())
 	}

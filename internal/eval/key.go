@@ -21,7 +21,76 @@ const MaxTruth = 256 << 20
 
 // A Key is truth in the form Score needs, whichever form it was written in.
 type Key struct {
-	Campaigns []Campaign
+	Campaigns  []Campaign
+	Activities []Activity
+}
+
+// An Activity is work that looks like an attack and is none: what it raises is false, but
+// of a kind that can be told of.
+type Activity struct {
+	ID, Kind string
+
+	records map[int64][]recordKey // by number
+}
+
+// Planned returns the activity of which an alert tells, "" if of none.
+func (k *Key) Planned(al *model.Alert) string {
+	for i := range k.Activities {
+		if slices.ContainsFunc(al.Evidence, k.Activities[i].holds) {
+			return k.Activities[i].ID
+		}
+	}
+	return ""
+}
+
+func (a *Activity) holds(e model.Evidence) bool {
+	for _, r := range a.records[e.Record] {
+		if r.names(e.Input, e.Record) {
+			return true
+		}
+	}
+	return false
+}
+
+// Moved returns the campaign as it is where its evidence was laid over an estate with
+// others: later, and with other names. Name gives those that a host or account may have
+// there, and address that of an address; of what a step's evidence says, only whole
+// addresses change.
+func (c Campaign) Moved(by time.Duration, name func(string) []string, address func(string) string) Campaign {
+	each := func(list []string, to func(string) []string) []string {
+		var out []string
+		for _, v := range list {
+			out = addNew(out, to(v)...)
+		}
+		return out
+	}
+	there := func(v string) []string { return []string{address(v)} }
+	later := func(t time.Time) time.Time {
+		if t.IsZero() {
+			return t
+		}
+		return t.Add(by)
+	}
+	c.Hosts, c.Users, c.Benign, c.IPs, c.HostIPs = each(c.Hosts, name), each(c.Users, name), each(c.Benign, name), each(c.IPs, there), each(c.HostIPs, there)
+	c.Root = Root{Hosts: each(c.Root.Hosts, name), Users: each(c.Root.Users, name), Processes: c.Root.Processes, Time: later(c.Root.Time)}
+	c.From, c.To = later(c.From), later(c.To)
+	c.Steps = slices.Clone(c.Steps)
+	for i := range c.Steps {
+		s := &c.Steps[i]
+		s.Time, s.Hosts, s.Terms = later(s.Time), each(s.Hosts, name), each(s.Terms, there)
+	}
+	return c
+}
+
+// Onset is the time of the first visible step; zero if none is.
+func (c *Campaign) Onset() time.Time {
+	var first time.Time
+	for _, s := range c.Steps {
+		if s.Visible && !s.Time.IsZero() && (first.IsZero() || s.Time.Before(first)) {
+			first = s.Time
+		}
+	}
+	return first
 }
 
 // A Campaign is one attack to be found.
@@ -129,6 +198,18 @@ func FromTruth(t *model.Truth) *Key {
 			}
 		}
 		k.Campaigns = append(k.Campaigns, c)
+	}
+	for _, b := range t.Benign {
+		if b == nil {
+			continue
+		}
+		a := Activity{ID: b.ID, Kind: b.Kind, records: map[int64][]recordKey{}}
+		for _, key := range b.Records {
+			if r, ok := parseRecordKey(key); ok {
+				a.records[r.record] = append(a.records[r.record], r)
+			}
+		}
+		k.Activities = append(k.Activities, a)
 	}
 	return k
 }

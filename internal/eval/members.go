@@ -26,7 +26,7 @@ func Belonging(r *model.Report, k *Key) map[string]string {
 // precision and recall, and which incidents are false. Only members at the core
 // count, as what is beside an incident is said to be uncertain.
 func ScoreMembers(r *model.Report, campaigns []string, of map[string]string) *Result {
-	res := &Result{Campaigns: []CampaignResult{}, FalseIncidents: []string{}, FalseLow: []string{}, Glued: []string{}, Incidents: len(r.Incidents)}
+	res := &Result{Campaigns: []CampaignResult{}, FalseIncidents: []string{}, FalseLow: []string{}, Glued: []string{}, Incidents: len(r.Incidents), Benign: []ActivityResult{}}
 	total := map[string]int{}
 	for _, a := range r.Alerts {
 		total[of[a.ID]]++
@@ -67,6 +67,15 @@ func ScoreMembers(r *model.Report, campaigns []string, of map[string]string) *Re
 			c.Precision = ratio(c.Belong, c.Members)
 		}
 		c.Recall = ratio(c.Belong, total[id])
+		if best >= 0 {
+			beside := c.Belong
+			for _, a := range r.Incidents[best].Context {
+				if of[a] == id {
+					beside++
+				}
+			}
+			c.RecallContext = ratio(beside, total[id])
+		}
 		res.Campaigns = append(res.Campaigns, c)
 	}
 	slices.Sort(res.Glued)

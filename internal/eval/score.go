@@ -23,6 +23,31 @@ type Result struct {
 	// Glued incidents hold members of two or more campaigns.
 	Glued     []string `json:"glued_incidents"`
 	Incidents int      `json:"incidents"`
+	// Benign are the activities of the truth of which an incident holds an alert.
+	Benign []ActivityResult `json:"benign"`
+}
+
+// An ActivityResult is what work that is no attack, though it looks like one, came to.
+type ActivityResult struct {
+	ID   string `json:"id"`
+	Kind string `json:"kind"`
+	// False are the false incidents of which it has most members, whatever their severity.
+	False []string `json:"false_incidents"`
+	// Drawn counts its alerts that are members of incidents of campaigns.
+	Drawn int `json:"members_of_campaigns"`
+}
+
+// Planned counts the false incidents that are mostly of an activity that the truth names.
+func (r *Result) Planned() int {
+	n := 0
+	for i := range r.Benign {
+		for _, id := range r.Benign[i].False {
+			if slices.Contains(r.FalseIncidents, id) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // CampaignResult is how well a report tells one campaign. Everything but
@@ -52,6 +77,12 @@ type CampaignResult struct {
 	ByUser    int      `json:"members_belong_by_user_only"`
 	Precision *float64 `json:"precision"`
 	Recall    *float64 `json:"recall"` // share of the report's alerts of it that the incident holds
+	// RecallContext is the same with the alerts that the incident shows beside its members.
+	RecallContext *float64 `json:"recall_with_context"`
+
+	// RaisedAfter is the time from the first visible step to the act with which there was
+	// enough for the incident, in seconds; null where the report does not say.
+	RaisedAfter *float64 `json:"raised_after_s"`
 
 	Cited       int  `json:"events_cited"`
 	CitedBelong *int `json:"events_cited_belong"` // only exact truth can tell
@@ -99,7 +130,7 @@ const slack = time.Minute
 // Score compares a report with a key.
 func Score(r *model.Report, k *Key) *Result {
 	s := newScorer(r)
-	res := &Result{Campaigns: []CampaignResult{}, FalseIncidents: []string{}, FalseLow: []string{}, Glued: []string{}, Incidents: len(r.Incidents)}
+	res := &Result{Campaigns: []CampaignResult{}, FalseIncidents: []string{}, FalseLow: []string{}, Glued: []string{}, Incidents: len(r.Incidents), Benign: []ActivityResult{}}
 	holds := make([]int, len(r.Incidents)) // campaigns an incident holds members of
 	for i := range k.Campaigns {
 		c := s.campaign(&k.Campaigns[i], holds)
@@ -116,7 +147,39 @@ func Score(r *model.Report, k *Key) *Result {
 			res.FalseLow = append(res.FalseLow, inc.ID)
 		}
 	}
+	s.activities(k, holds, res)
 	return res
+}
+
+// activities says which works that are no attacks the incidents hold. A false incident is
+// that of the activity with most of its members, if that has more than all else.
+func (s *scorer) activities(k *Key, holds []int, res *Result) {
+	for i := range k.Activities {
+		a := &k.Activities[i]
+		of := func(id string) bool {
+			seen := s.alerts[id]
+			return seen != nil && slices.ContainsFunc(seen.evidence, a.holds)
+		}
+		x := ActivityResult{ID: a.ID, Kind: a.Kind, False: []string{}}
+		for j := range s.report.Incidents {
+			inc := &s.report.Incidents[j]
+			n := 0
+			for _, id := range inc.Alerts {
+				if of(id) {
+					n++
+				}
+			}
+			switch {
+			case holds[j] > 0:
+				x.Drawn += n
+			case 2*n > len(inc.Alerts):
+				x.False = append(x.False, inc.ID)
+			}
+		}
+		if x.Drawn > 0 || len(x.False) > 0 {
+			res.Benign = append(res.Benign, x)
+		}
+	}
 }
 
 type scorer struct {
@@ -296,7 +359,7 @@ func (s *scorer) campaign(c *Campaign, holds []int) CampaignResult {
 	if best.index < 0 {
 		res.Steps = c.steps(nil)
 		res.Root = c.root(nil)
-		res.StepShare, res.Recall = ratio(0, res.StepsVisible), ratio(0, total)
+		res.StepShare, res.Recall, res.RecallContext = ratio(0, res.StepsVisible), ratio(0, total), ratio(0, total)
 		return res
 	}
 	inc := &s.report.Incidents[best.index]
@@ -329,7 +392,17 @@ func (s *scorer) campaign(c *Campaign, holds []int) CampaignResult {
 		res.Belong++
 		res.Judged = append(res.Judged, m)
 	}
-	res.Precision, res.Recall = ratio(res.Belong, res.Members), ratio(res.Belong, total)
+	beside := res.Belong
+	for _, id := range inc.Context {
+		if why[id] != "" {
+			beside++
+		}
+	}
+	res.Precision, res.Recall, res.RecallContext = ratio(res.Belong, res.Members), ratio(res.Belong, total), ratio(beside, total)
+	if begin := c.Onset(); inc.Clocks != nil && !inc.Clocks.Raised.IsZero() && !begin.IsZero() {
+		after := max(0, inc.Clocks.Raised.Sub(begin).Seconds())
+		res.RaisedAfter = &after
+	}
 	s.cited(c, inc, &res)
 	res.Root = c.root(&inc.Root)
 	res.Order = c.order(s.viewsOf(best.index))
@@ -540,11 +613,7 @@ func (s *Step) match(v *seen) (strict, loose bool) {
 // order returns Kendall's tau between the truth's order of steps and the story's,
 // over pairs that both order; null if there is no such pair.
 func (c *Campaign) order(views []*seen) *float64 {
-	type pair struct {
-		at time.Time
-		n  int
-	}
-	var matched []pair
+	var matched []placed
 	for i := range c.Steps {
 		st := &c.Steps[i]
 		n, sure := 0, 0 // the story's step that shows it best
@@ -565,12 +634,23 @@ func (c *Campaign) order(views []*seen) *float64 {
 			}
 		}
 		if n > 0 {
-			matched = append(matched, pair{st.Time, n})
+			matched = append(matched, placed{st.Time, n})
 		}
 	}
+	return tau(matched)
+}
+
+// placed is when something happened, and as the how many-th it is told.
+type placed struct {
+	at time.Time
+	n  int
+}
+
+// tau is Kendall's, over the pairs that both orders tell apart; nil if there is none.
+func tau(all []placed) *float64 {
 	sum, pairs := 0, 0
-	for i, a := range matched {
-		for _, b := range matched[i+1:] {
+	for i, a := range all {
+		for _, b := range all[i+1:] {
 			if x := a.at.Compare(b.at) * cmp.Compare(a.n, b.n); x != 0 {
 				sum += x
 				pairs++
@@ -580,8 +660,8 @@ func (c *Campaign) order(views []*seen) *float64 {
 	if pairs == 0 {
 		return nil
 	}
-	tau := float64(sum) / float64(pairs)
-	return &tau
+	t := float64(sum) / float64(pairs)
+	return &t
 }
 
 // root compares a report's root with the campaign's; nil means none.

@@ -82,6 +82,68 @@ func TestExactTruth(t *testing.T) {
 	}
 }
 
+// Work that was ordered is told of by name: what it raises, and how much of it is drawn
+// into incidents of campaigns. What an incident shows beside its members counts apart.
+func TestOrderedWorkAndContext(t *testing.T) {
+	truth := planted()
+	truth.Benign = []*model.TruthActivity{{ID: "pentest-1", Kind: "pentest", Records: []string{"web/auth.log#50", "web/auth.log#51", "web/auth.log#52", "no key"}}, {ID: "scan-1", Kind: "vulnerability-scan", Records: []string{"web/auth.log#60"}}, nil}
+	src, err := json.Marshal(truth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := ParseTruth(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := story("one", model.High, "a1", "p1")
+	one.Context = []string{"a2", "p2"}
+	one.Clocks = &model.Clocks{Raised: at(40)}
+	r := &model.Report{
+		Alerts: []model.Alert{alertOn("a1", 0, "T1110", 1), alertOn("a2", 60, "T1552.005", 3), alertOn("p1", 5, "T1082", 50), alertOn("p2", 6, "T1082", 51), alertOn("p3", 7, "T1082", 52),
+			alertOn("x", 8, "T1082", 70), alertOn("s", 9, "T1595", 60)},
+		Incidents: []model.Incident{one, story("two", model.High, "p2", "p3", "x"), story("three", model.High, "s", "x", "p3"), story("four", model.Low, "s")}}
+	res := Score(r, k)
+	if len(res.FalseIncidents) != 2 || res.Planned() != 1 || len(res.Benign) != 2 {
+		t.Fatalf("false %v, of them planned %d: %+v", res.FalseIncidents, res.Planned(), res.Benign)
+	}
+	if p := res.Benign[0]; p.Kind != "pentest" || p.Drawn != 1 || !slices.Equal(p.False, []string{"two"}) {
+		t.Errorf("%+v", p)
+	}
+	if p := res.Benign[1]; p.Drawn != 0 || !slices.Equal(p.False, []string{"four"}) {
+		t.Errorf("%+v", p)
+	}
+	a := res.Campaigns[0]
+	if *a.Recall != .5 || *a.RecallContext != 1 || a.RaisedAfter == nil || *a.RaisedAfter != 40 {
+		t.Errorf("recall %v, with context %v, raised after %v", *a.Recall, *a.RecallContext, a.RaisedAfter)
+	}
+	if k.Planned(&r.Alerts[2]) != "pentest-1" || k.Planned(&r.Alerts[0]) != "" {
+		t.Error("which work an alert tells of is not known")
+	}
+	var text strings.Builder
+	if err := res.WriteText(&text, false); err != nil || !strings.Contains(text.String(), "no attack: pentest-1 (pentest): false incidents 1, alerts in incidents of campaigns 1") ||
+		!strings.Contains(text.String(), "with context 100 %") || !strings.Contains(text.String(), "raised  40 s after") {
+		t.Errorf("%v: %s", err, text.String())
+	}
+}
+
+// A campaign that is laid over another estate is looked for at its new time and names.
+func TestMovedCampaign(t *testing.T) {
+	k, err := ParseTruth([]byte(judged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := fmt.Sprint(k.Campaigns[0])
+	c := k.Campaigns[0].Moved(time.Hour, func(v string) []string { return []string{"m1-" + v, v} }, func(v string) string { return strings.Replace(v, "10.", "172.", 1) })
+	got := fmt.Sprint(c.Hosts, c.HostIPs, c.Users, c.IPs, c.Processes, c.Root.Hosts, c.Steps[3].Terms, c.Steps[3].Hosts, c.Onset().Format("15:04"), c.From.Format("15:04"), c.Root.Time.Format("15:04"))
+	want := "[m1-pc7 pc7] [172.9.0.7] [m1-ann ann] [203.0.113.9] [invoice.exe stage2.exe dump tool.exe] [m1-pc7 pc7] [getobject plans.txt 172.1.1.1] [m1-pc7 pc7]04:0004:0004:00"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if after := fmt.Sprint(k.Campaigns[0]); after != before {
+		t.Errorf("the campaign itself was changed: %s", after)
+	}
+}
+
 func TestGluedCampaignsAndWrongOrder(t *testing.T) {
 	inc := story("both", model.High, "a1", "a2", "b")
 	inc.Root = model.Root{Host: "db7", User: "deploy", Process: "sshd"}

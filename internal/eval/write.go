@@ -32,6 +32,9 @@ func (r *Result) WriteText(w io.Writer, verbose bool) error {
 			p.line("  %s: %s", group.name, strings.Join(group.ids, ", "))
 		}
 	}
+	for _, b := range r.Benign {
+		p.line("  no attack: %s (%s): false incidents %d, alerts in incidents of campaigns %d", b.ID, b.Kind, len(b.False), b.Drawn)
+	}
 	return p.err
 }
 
@@ -45,7 +48,7 @@ func (r *AITResult) WriteText(w io.Writer, verbose bool) error {
 			continue
 		}
 		p.line("%s: rank %d, %s, %.1f bits, in %d incidents", x.Name, x.Rank, x.Incident, x.Bits, x.Fragments)
-		p.line("  phases  %d of %d; kinds %s (core %s)", x.Steps, x.StepsAll, percent(x.Kinds), percent(x.KindsCore))
+		p.line("  phases  %d of %d, order tau %s; kinds %s (core %s)", x.Steps, x.StepsAll, number(x.Order), percent(x.Kinds), percent(x.KindsCore))
 		p.line("  members %d, of them core %d; precision by time %s (core %s), by event %s (core %s)", x.Members, x.Core,
 			percent(x.TimeAll), percent(x.TimeCore), percent(x.EventAll), percent(x.EventCore))
 		if verbose {
@@ -109,8 +112,11 @@ func (p *printer) campaign(c *CampaignResult, verbose bool) {
 	p.line("          got %s; want %s", c.Root.Got, c.Root.Want)
 	p.line("  steps   %d of %d visible (%s): by technique %d, by evidence %d; order tau %s",
 		c.StepsFound, c.StepsVisible, percent(c.StepShare), c.StepsStrict, c.StepsLoose, number(c.Order))
-	p.line("  members %d of %d belong (precision %s, recall %s), %d of them by user only; %d events cited beside them",
-		c.Belong, c.Members, percent(c.Precision), percent(c.Recall), c.ByUser, c.Cited)
+	p.line("  members %d of %d belong (precision %s, recall %s, with context %s), %d of them by user only; %d events cited beside them",
+		c.Belong, c.Members, percent(c.Precision), percent(c.Recall), percent(c.RecallContext), c.ByUser, c.Cited)
+	if c.RaisedAfter != nil {
+		p.line("  raised  %.0f s after its first visible step", *c.RaisedAfter)
+	}
 	for _, s := range c.Steps {
 		if !verbose && (!s.Visible || s.Strict || s.Loose) {
 			continue

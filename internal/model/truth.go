@@ -13,6 +13,21 @@ type Truth struct {
 	// Records name the evidence records that belong to a campaign. A record that
 	// is not named is background.
 	Records []TruthRecord `json:"records"`
+	// Benign are works of which alerts tell as if they were attacks.
+	Benign []*TruthActivity `json:"benign,omitempty"`
+}
+
+// TruthActivity is something that was done on purpose and is no attack, although it looks
+// like one: a roll-out, a scan, maintenance, a test that was ordered.
+type TruthActivity struct {
+	ID     string    `json:"id"`
+	Kind   string    `json:"kind"` // roll-out, vulnerability-scan, internet-scan, pentest, maintenance
+	Title  string    `json:"title"`
+	Tenant string    `json:"tenant,omitempty"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	// Records are the keys "<input>#<record>" of its records.
+	Records []string `json:"records"`
 }
 
 // TruthCampaign is one attack: where it started, whom it touched, and its steps.

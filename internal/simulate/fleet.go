@@ -199,18 +199,7 @@ func (f *fleet) deliver(root string, open map[string]*openFile, d delivery) erro
 	return nil
 }
 
-// An activity is something that is done on purpose and is no attack, although
-// products raise alerts about it.
-type activity struct {
-	ID     string    `json:"id"`
-	Kind   string    `json:"kind"` // roll-out, vulnerability-scan, internet-scan, pentest, maintenance
-	Title  string    `json:"title"`
-	Tenant string    `json:"tenant,omitempty"`
-	From   time.Time `json:"from"`
-	To     time.Time `json:"to"`
-	// Records are the keys "<input>#<record>" of its alerts.
-	Records []string `json:"records"`
-}
+type activity = model.TruthActivity
 
 // A sameAct is one act of which several alerts tell: of two products, or one that
 // was delivered twice.
@@ -233,7 +222,6 @@ type condition struct {
 // fleetTruth is the truth with what only a fleet has.
 type fleetTruth struct {
 	model.Truth
-	Benign     []*activity `json:"benign"`
 	SameActs   []*sameAct  `json:"same_acts"`
 	Conditions []condition `json:"conditions"`
 }
@@ -241,7 +229,6 @@ type fleetTruth struct {
 // watchedTruth is the truth about logs with what only a watched or troubled estate has.
 type watchedTruth struct {
 	model.Truth
-	Benign     []*activity `json:"benign,omitempty"`
 	SameActs   []*sameAct  `json:"same_acts,omitempty"`
 	Conditions []condition `json:"conditions,omitempty"`
 }
@@ -259,7 +246,7 @@ func sameActs(of map[string]*sameAct) []*sameAct {
 }
 
 func (f *fleet) truth() *fleetTruth {
-	t := &fleetTruth{Truth: *assemble(f.campaigns, f.records), Benign: []*activity{}, Conditions: []condition{}}
+	t := &fleetTruth{Truth: *assemble(f.campaigns, f.records), Conditions: []condition{}}
 	for _, a := range f.activities {
 		if len(a.Records) > 0 {
 			t.Benign = append(t.Benign, a)

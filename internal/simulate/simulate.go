@@ -213,7 +213,8 @@ func (w *world) write(dir string) (Summary, error) {
 		sum.Files++
 		sum.Records += int64(len(f.records))
 	}
-	truth := &watchedTruth{Truth: *w.truth(), Benign: w.benign, Conditions: w.conditions}
+	truth := &watchedTruth{Truth: *w.truth(), Conditions: w.conditions}
+	truth.Benign = w.benign
 	if w.watch != nil {
 		truth.SameActs = sameActs(w.watch.acts)
 	}
