@@ -50,10 +50,19 @@ type candidate struct {
 
 // A groupKey names what further alerts of one kind have in common.
 type groupKey struct {
-	subject model.EntityKey
-	word    string // tactic, or rule
-	rule    bool
+	where, rule *entity // nil for any
+	word        string  // tactic, or the code of an event
+	kind        groupKind
 }
+
+// groupKind keeps apart groups by what they have in common.
+type groupKind uint8
+
+const (
+	byTactic groupKind = iota
+	byRule
+	byAct
+)
 
 // A groupID is the number of a groupKey.
 type groupID uint64
@@ -69,15 +78,15 @@ type kin struct {
 
 // groupKeys returns the groups of m in the order of kin.
 func (m *meta) groupKeys() [5]groupKey {
-	from := groupKey{word: m.rule(), rule: true}
+	from := groupKey{rule: m.what, kind: byRule}
 	if m.principal.Type == model.IP {
-		from.subject = m.principal
+		from.where = m.who
 	}
 	return [5]groupKey{
-		{m.subject, m.rule(), true},
-		{m.subject, m.rule() + "\x00" + m.alerts[0].Code, true},
-		{word: m.rule(), rule: true},
-		{subject: m.subject, word: tacticOf(m)},
+		{where: m.where, rule: m.what, kind: byRule},
+		{where: m.where, rule: m.what, word: m.alerts[0].Code, kind: byAct},
+		{rule: m.what, kind: byRule},
+		{where: m.where, word: tacticOf(m), kind: byTactic},
 		from,
 	}
 }

@@ -6,7 +6,7 @@ import "github.com/catena-sec/catena/internal/model"
 // once when a meta comes, then at hand wherever the meta is weighed.
 type entity struct {
 	key     model.EntityKey
-	ring    *ring    // who carries it, in this fold
+	ring    ring     // who carries it, in this fold
 	fold    int      // by number
 	carrier *carrier // who was counted with it, in this round of the rates
 	place   *place   // and what was counted there, nil if it is no place
@@ -36,21 +36,23 @@ func (e *Engine) identify(m *meta) {
 // ruleName is the type under which rules are kept among the entities.
 const ruleName model.EntityType = "rule"
 
-// ringOf returns the campaigns that carry x, making room for them on first sight.
+// ringOf returns the campaigns that carry x, none at the beginning of a fold.
 func (e *Engine) ringOf(x *entity) *ring {
-	if x.ring == nil || x.fold != e.folds {
-		x.ring, x.fold = &ring{}, e.folds
+	if x.fold != e.folds {
+		clear(x.ring.list)
+		clear(x.ring.all)
+		x.ring.list, x.ring.all, x.fold = x.ring.list[:0], x.ring.all[:0], e.folds
 	}
-	return x.ring
+	return &x.ring
 }
 
 // ring returns the campaigns that carry k, nil if none does.
 func (e *Engine) ring(k model.EntityKey) *ring {
 	x := e.index[k]
-	if x == nil || x.ring == nil || x.fold != e.folds {
+	if x == nil || x.fold != e.folds {
 		return nil
 	}
-	return x.ring
+	return &x.ring
 }
 
 // dropEntities forgets what no meta that is kept names, no campaign carries and no
@@ -65,9 +67,7 @@ func (e *Engine) dropEntities() {
 	}
 	for k, x := range e.index {
 		if r := e.ring(k); r != nil {
-			if r.prune(); len(r.list) == 0 {
-				x.ring = nil
-			} else {
+			if r.prune(); len(r.list) > 0 {
 				held[x] = true
 			}
 		}

@@ -137,6 +137,7 @@ func (x *exposure) at(t time.Time) {
 type rates struct {
 	priors   map[string]float64
 	most     int // keys of a table
+	room     int // metas for which the tables were made
 	round    int // grows when counting starts anew
 	rules    map[ruleAt]cell
 	own      map[doing]cell // what single principals contributed to a rule
@@ -169,7 +170,17 @@ func (r *rates) anew() {
 	clear(r.sites)
 	clear(r.seen)
 	clear(r.carried)
-	*r = rates{priors: r.priors, most: r.most, round: r.round + 1, rules: r.rules, own: r.own, hands: r.hands, fired: r.fired, sites: r.sites, seen: r.seen, carried: r.carried}
+	*r = rates{priors: r.priors, most: r.most, room: r.room, round: r.round + 1, rules: r.rules, own: r.own, hands: r.hands, fired: r.fired, sites: r.sites, seen: r.seen, carried: r.carried}
+}
+
+// prepare makes room for so many metas, lest the tables grow step by step.
+func (r *rates) prepare(metas int) {
+	if metas <= r.room {
+		return
+	}
+	r.room = metas
+	r.rules, r.own, r.hands = make(map[ruleAt]cell, metas), make(map[doing]cell, metas), make(map[who]*hand, metas)
+	r.seen, r.carried = make(map[occurrence]bool, metas), make(map[carriage]bool, 2*metas)
 }
 
 // knows says whether anything was counted of x.
@@ -241,6 +252,7 @@ func (p *portrait) acted() bool {
 // measure takes the rates from all metas but those that skip names.
 func (r *rates) measure(metas []*meta, skip func(*meta) bool) {
 	r.anew()
+	r.prepare(len(metas))
 	for _, m := range metas {
 		if skip != nil && skip(m) {
 			m.fresh, m.novel, m.carries = false, false, nil

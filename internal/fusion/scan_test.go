@@ -18,6 +18,7 @@ func TestScanSaysLessAndLess(t *testing.T) {
 			host := string(rune('a'+i)) + ".corp.example"
 			a := &model.Alert{ID: host, Rule: model.RuleInfo{ID: "exploit-tried"}, Tactics: []string{"initial-access"}}
 			m := newMeta(a, portrait{subject: model.EntityKey{Type: model.Host, Value: host}, principal: principal})
+			e.identify(m)
 			m.kin = e.kinOf(m)
 			m.gain = c.worth(m, 8)
 			c.count(m)
