@@ -90,7 +90,7 @@ func (t *thread) begin() {
 	}
 	for i, d := range t.deeds {
 		if d.wayIn() || weight[find(i)] >= rootShare*t.gain {
-			t.first, t.deeds = d, t.deeds[i:]
+			t.first, t.deeds, t.from = d, t.deeds[i:], t.from[i:]
 			return
 		}
 	}

@@ -339,8 +339,9 @@ func source(t *thread, all []*thread, mem Memory) *deed {
 	return from
 }
 
-// feeder returns the thread of the host from whose address t was first reached, and
-// the first deed by which it took hold there.
+// feeder returns the thread that t came from, and the first deed by which it took hold:
+// that of the host from whose address t was first reached, else the earliest of those
+// that have a mark in common with it.
 func feeder(t *thread, all []*thread, seen map[*thread]bool, mem Memory) (*thread, *deed) {
 	asked := map[[2]string]bool{}
 	for _, d := range t.deeds {
@@ -368,17 +369,35 @@ func feeder(t *thread, all []*thread, seen map[*thread]bool, mem Memory) (*threa
 			return best, hold
 		}
 	}
+	own := map[model.EntityKey]bool{}
+	for i, d := range t.deeds {
+		for _, k := range d.marks(t.from[i]) {
+			own[k] = true
+		}
+	}
+	for _, o := range all { // in order of their first
+		if seen[o] || !o.first.time.Before(t.first.time) {
+			continue
+		}
+		shared := false
+		for i, d := range o.deeds {
+			shared = shared || slices.ContainsFunc(d.marks(o.from[i]), func(k model.EntityKey) bool { return own[k] })
+		}
+		if hold := o.foothold("", t.first, mem); shared && hold != nil {
+			return o, hold
+		}
+	}
 	return nil, nil
 }
 
-// foothold is the first deed of a thread on a host before another, if it is a way in
-// or code run there.
+// foothold is the first deed of a thread on a host (on any, if that is "") before another,
+// if it is a way in or code run there.
 func (t *thread) foothold(host string, before *deed, mem Memory) *deed {
 	for _, d := range t.deeds {
 		if !d.time.Before(before.time) {
 			return nil
 		}
-		if (d.tactic == "initial-access" || d.tactic == "execution") && place(d.host, d.time, mem) == host {
+		if (d.tactic == knowledge.InitialAccess || d.tactic == knowledge.Execution) && d.host != "" && (host == "" || place(d.host, d.time, mem) == host) {
 			return d
 		}
 	}

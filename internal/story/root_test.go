@@ -2,6 +2,7 @@ package story
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +68,21 @@ func TestRootIsNotTheServerOfTheFanOut(t *testing.T) {
 	core[1] = w.alert(w.see(900, model.ActNone, "srv", "", admin), "Service installed from another machine", model.High, "attack.lateral-movement", "attack.t1021.002")
 	if root := w.tell(core...).Root; root.Alert != core[1].ID || root.Entity != `user:corp\admin` || root.User != `corp\admin` {
 		t.Errorf("without an address: %+v", root)
+	}
+
+	// The digest of the program leads there as well, but not that of a part of the system.
+	for file, want := range map[string]string{`c:\windows\svc1.exe`: ran.ID, `c:\windows\system32\cmd.exe`: core[1].ID} {
+		for i, a := range []*model.Alert{ran, core[1]} {
+			place := ws + `:c:\users\carla\offer.exe`
+			if i == 1 {
+				place = "srv:" + file
+			}
+			a.Entities = append(slices.DeleteFunc(slices.Clone(a.Entities), func(e model.Entity) bool { return e.Type == model.File || e.Type == model.Hash }),
+				ent(model.File, model.Object, place), ent(model.Hash, model.Indicator, "aa"))
+		}
+		if root := w.tell(core...).Root; root.Alert != want {
+			t.Errorf("with the same digest of %s: %+v", file, root)
+		}
 	}
 }
 
