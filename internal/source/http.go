@@ -329,7 +329,9 @@ func (h *HTTP) Run(ctx context.Context, sink Sink) error {
 	if err := server.Shutdown(stop); err != nil {
 		server.Close() //nolint:errcheck // what is left had its time
 	}
-	_ = <-failed // that the server was stopped
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("%s: %w", h.o.Name, err)
+	}
 	return nil
 }
 
