@@ -26,6 +26,8 @@ type Stats struct {
 
 // Stats tells how full the tenant's stream is.
 func (b *Bus) Stats(ctx context.Context, tenant string) (Stats, error) {
+	ctx, cancel := ask(ctx)
+	defer cancel()
 	s, err := b.stream(ctx, tenant)
 	if err != nil {
 		return Stats{}, err
@@ -54,6 +56,8 @@ func (b *Bus) Stats(ctx context.Context, tenant string) (Stats, error) {
 // before it, by which consumers know duplicates. Of a stream that is more than a
 // quarter full the window goes too.
 func (b *Bus) Purge(ctx context.Context, tenant string, below uint64) error {
+	ctx, cancel := ask(ctx)
+	defer cancel()
 	s, err := b.stream(ctx, tenant)
 	if err != nil {
 		return err
@@ -73,14 +77,16 @@ func (b *Bus) Purge(ctx context.Context, tenant string, below uint64) error {
 }
 
 // Advance makes sure that no message published from now on has a position at or
-// below reached, and returns from where to consume: reached+1, or the start of what
-// will be new. A stream that lost its newest messages, or was made anew, would
+// below reached, and returns from where to consume: reached+1, the start of what will
+// be new, or 0 for a reader that has reached nothing. A stream that lost its newest messages, or was made anew, would
 // otherwise give their positions to others, which a consumer would take for known.
 // An engine calls it when it starts, before anything is published, with the highest
 // position that it has kept.
 func (b *Bus) Advance(ctx context.Context, tenant string, reached uint64) (from uint64, err error) {
+	ctx, cancel := ask(ctx)
+	defer cancel()
 	s, err := b.stream(ctx, tenant)
-	if err != nil {
+	if err != nil || reached == 0 {
 		return 0, err
 	}
 	info, err := s.Info(ctx)
@@ -101,6 +107,8 @@ func (b *Bus) Advance(ctx context.Context, tenant string, reached uint64) (from 
 
 // Tenants returns the tenants that have a stream, sorted.
 func (b *Bus) Tenants(ctx context.Context) ([]string, error) {
+	ctx, cancel := ask(ctx)
+	defer cancel()
 	names := b.js.StreamNames(ctx)
 	var ts []string
 	for name := range names.Name() {
@@ -121,6 +129,8 @@ func (b *Bus) DeleteTenant(ctx context.Context, tenant string) error {
 	if !tenantID.MatchString(tenant) {
 		return ErrTenant
 	}
+	ctx, cancel := ask(ctx)
+	defer cancel()
 	b.forget(tenant)
 	if err := b.js.DeleteStream(ctx, streamName(tenant)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return b.failed(tenant, err)

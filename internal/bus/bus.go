@@ -56,7 +56,8 @@ type Options struct {
 	MinFree int64
 
 	// URL names the servers of a cluster, separated by commas. Their own configuration
-	// decides when they sync: see docs/serve.md.
+	// decides when they sync, and how large a message may be: as embedded they behave
+	// with "sync_interval: always" in their jetstream block and "max_payload: 16MB".
 	URL string
 	// Credentials is the path of a .creds file of the cluster's accounts.
 	Credentials string
@@ -148,6 +149,8 @@ type Bus struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+
+	making sync.Mutex // one stream at a time: a cluster leaves one of two who make the same without an answer
 
 	mu      sync.Mutex
 	lanes   map[string]*lane
@@ -282,12 +285,16 @@ func (b *Bus) stream(ctx context.Context, tenant string) (jetstream.Stream, erro
 	if !tenantID.MatchString(tenant) {
 		return nil, ErrTenant
 	}
-	b.mu.Lock()
-	s := b.streams[tenant]
-	b.mu.Unlock()
-	if s != nil {
+	if s := b.known(tenant); s != nil {
 		return s, nil
 	}
+	b.making.Lock()
+	defer b.making.Unlock()
+	if s := b.known(tenant); s != nil {
+		return s, nil
+	}
+	ctx, cancel := ask(ctx)
+	defer cancel()
 	duplicates := 2 * time.Minute
 	if b.o.MaxAge > 0 {
 		duplicates = min(duplicates, b.o.MaxAge)
@@ -312,6 +319,18 @@ func (b *Bus) stream(ctx context.Context, tenant string) (jetstream.Stream, erro
 	b.streams[tenant] = s
 	b.mu.Unlock()
 	return s, nil
+}
+
+// ask bounds one request: a leader that dies takes its answer with it, and waiting
+// longer brings nothing.
+func ask(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 4*time.Second)
+}
+
+func (b *Bus) known(tenant string) jetstream.Stream {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.streams[tenant]
 }
 
 // forget makes the next call ask for the tenant's stream again.
@@ -367,7 +386,7 @@ func (b *Bus) watchServer() {
 			return
 		case <-tick.C:
 		}
-		if b.server.healthy() || !b.server.roomy() {
+		if b.server.healthy() || !b.server.roomy(0) {
 			continue
 		}
 		b.log.Warn("the embedded queue had stopped itself and is started again", "folder", b.o.Dir)

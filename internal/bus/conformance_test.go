@@ -126,7 +126,9 @@ func eachOnce(t *testing.T, open func(t *testing.T, o Options) *Bus) {
 		}
 		var i int
 		var p string
-		fmt.Sscanf(string(d.Body), "%s %d", &p, &i)
+		if _, err := fmt.Sscanf(string(d.Body), "%s %d", &p, &i); err != nil {
+			t.Fatalf("body %q: %v", d.Body, err)
+		}
 		if next[p] != i {
 			t.Fatalf("of publisher %s message %d came when %d was next", p, i, next[p])
 		}

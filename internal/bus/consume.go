@@ -100,7 +100,7 @@ func (c *consumer) run(ctx context.Context) error {
 	var refused *refusal
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		before := c.next
-		err := c.session(ctx)
+		err := c.session(ctx, 50*wait)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -127,22 +127,23 @@ func (c *consumer) run(ctx context.Context) error {
 	}
 }
 
-// session reads with one subscription, until that is lost.
-func (c *consumer) session(ctx context.Context) error {
-	ask, cancel := context.WithTimeout(ctx, 10*time.Second)
+// session reads with one subscription, until that is lost. It is given up when it does
+// not start within patience: a cluster does not answer each request.
+func (c *consumer) session(ctx context.Context, patience time.Duration) error {
+	start, cancel := context.WithTimeout(ctx, min(patience, 10*time.Second))
 	defer cancel()
-	s, err := c.stream(ask)
+	s, err := c.stream(start)
 	if err != nil {
 		return err
 	}
-	info, err := s.Info(ask)
+	info, err := s.Info(start)
 	if err != nil {
 		return c.bus.failed(c.tenant, err)
 	}
 	if err := c.place(&info.State); err != nil {
 		return err
 	}
-	sub, err := s.CreateConsumer(ask, jetstream.ConsumerConfig{
+	sub, err := s.CreateConsumer(start, jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       c.next,
 		AckPolicy:         jetstream.AckNonePolicy,
@@ -160,7 +161,7 @@ func (c *consumer) session(ctx context.Context) error {
 		_ = s.DeleteConsumer(gone, sub.CachedInfo().Name) // else it goes by InactiveThreshold
 	}()
 	it, err := sub.Messages(jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes),
-		jetstream.PullExpiry(10*time.Second), jetstream.PullHeartbeat(2*time.Second), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+		jetstream.PullExpiry(10*time.Second), jetstream.PullHeartbeat(time.Second), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
 		return c.bus.failed(c.tenant, err)
 	}
@@ -229,7 +230,7 @@ func (c *consumer) place(s *jetstream.StreamState) error {
 // lost is called when a frame comes before its turn: it tells whether those between
 // are gone or only were not delivered.
 func (c *consumer) lost(ctx context.Context, s jetstream.Stream, seq uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := ask(ctx)
 	defer cancel()
 	_, err := s.GetMsg(ctx, c.next)
 	switch {

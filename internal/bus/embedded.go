@@ -24,10 +24,10 @@ type embedded struct {
 	mu  sync.Mutex
 	srv *server.Server
 
-	broken  atomic.Bool  // a write failed: only a restart mends the stream
-	free    atomic.Int64 // bytes free on the disk, as of asked
-	asked   atomic.Int64 // nanoseconds of the monotonic clock since start
-	started time.Time
+	broken atomic.Bool // a write failed: only a restart mends the stream
+	disk   sync.Mutex
+	free   int64 // bytes free on the disk when asked, less what was written since
+	asked  time.Time
 }
 
 func startEmbedded(o Options, log *slog.Logger) (*embedded, error) {
@@ -40,7 +40,7 @@ func startEmbedded(o Options, log *slog.Logger) (*embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("another process uses it, stop that one or give another folder: %w", err)
 	}
-	e := &embedded{o: o, log: log, lock: lock, started: time.Now()}
+	e := &embedded{o: o, log: log, lock: lock}
 	if err := e.start(); err != nil {
 		lock.Close()
 		return nil, err
@@ -122,20 +122,20 @@ func (e *embedded) healthy() bool {
 	return srv != nil && srv.JetStreamEnabled() && !e.broken.Load()
 }
 
-// roomy tells whether the disk has MinFree bytes. The system is asked a few times a
-// second at most.
-func (e *embedded) roomy() bool {
-	now := int64(time.Since(e.started))
-	if last := e.asked.Load(); last == 0 || now-last > int64(250*time.Millisecond) {
-		if e.asked.CompareAndSwap(last, now) {
-			if free, err := freeSpace(e.o.Dir); err == nil {
-				e.free.Store(free)
-			} else {
-				e.free.Store(1 << 62) // a system that cannot say is not held up
-			}
+// roomy tells whether the disk has MinFree bytes after n more are written. The system
+// is asked a few times a second at most.
+func (e *embedded) roomy(n int) bool {
+	e.disk.Lock()
+	defer e.disk.Unlock()
+	e.free -= int64(n)
+	if e.free < e.o.MinFree || time.Since(e.asked) > 250*time.Millisecond {
+		free, err := freeSpace(e.o.Dir)
+		if err != nil {
+			free = 1 << 62 // a system that cannot say is not held up
 		}
+		e.free, e.asked = free-int64(n), time.Now()
 	}
-	return e.free.Load() >= e.o.MinFree
+	return e.free >= e.o.MinFree
 }
 
 // natsLog is nats-server's logger.
@@ -151,7 +151,12 @@ func (l *natsLog) Noticef(format string, v ...any) {
 func (l *natsLog) Debugf(string, ...any) {}
 func (l *natsLog) Tracef(string, ...any) {}
 
-func (l *natsLog) Warnf(format string, v ...any) { l.log.Warn("queue: " + fmt.Sprintf(format, v...)) }
+func (l *natsLog) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "Maximum payloads over") {
+		return // a frame is that large only for the largest of batches; all others end at 1 MiB
+	}
+	l.log.Warn("queue: " + fmt.Sprintf(format, v...))
+}
 
 func (l *natsLog) Errorf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)

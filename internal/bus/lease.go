@@ -79,7 +79,7 @@ func (c candidate) acquire(ctx context.Context) (began time.Time, revision uint6
 
 // attempt looks at the entry once, and takes it if it may.
 func (c candidate) attempt(ctx context.Context, watched *uint64, since *time.Time) (revision uint64, won bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := ask(ctx)
 	defer cancel()
 	kv, err := c.bus.leaseKV(ctx)
 	if err != nil {
@@ -151,8 +151,8 @@ func (c candidate) renew(ctx context.Context, revision uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	ask, cancel := context.WithTimeout(ctx, 2*time.Second)
-	next, err := kv.Update(ask, c.tenant, c.value, revision)
+	once, cancel := context.WithTimeout(ctx, c.bus.o.Lease/5)
+	next, err := kv.Update(once, c.tenant, c.value, revision)
 	cancel()
 	if err == nil {
 		return next, nil

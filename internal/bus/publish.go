@@ -173,7 +173,7 @@ func (b *Bus) runLane(l *lane) {
 // id, by which JetStream knows that it has it already; consumers know by the ids of
 // the messages.
 func (b *Bus) write(l *lane, f *frame) (uint64, error) {
-	if b.server != nil && !b.server.roomy() {
+	if b.server != nil && !b.server.roomy(len(f.data)) {
 		return 0, &Error{ErrFull, l.tenant, fmt.Errorf("less than %d MiB are free on the disk of %s", b.o.MinFree>>20, b.o.Dir), 5 * time.Second}
 	}
 	patience := b.o.Patience
@@ -184,7 +184,11 @@ func (b *Bus) write(l *lane, f *frame) (uint64, error) {
 	defer cancel()
 	id := b.nonce + "-" + strconv.FormatUint(b.frames.Add(1), 36)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
-		seq, err := b.try(ctx, l.tenant, id, f.data)
+		// The first tries give up soon: an answer is lost with a leader that dies, and
+		// to send again costs little.
+		once, cancel := context.WithTimeout(ctx, 50*wait)
+		seq, err := b.try(once, l.tenant, id, f.data)
+		cancel()
 		if err == nil {
 			return seq, nil
 		}
@@ -209,8 +213,7 @@ func (b *Bus) try(ctx context.Context, tenant, id string, data []byte) (uint64, 
 	if _, err := b.stream(ctx, tenant); err != nil {
 		return 0, err
 	}
-	// A leader that dies takes its answer with it: waiting longer brings nothing.
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := ask(ctx)
 	defer cancel()
 	ack, err := b.js.Publish(ctx, subject(tenant), data,
 		jetstream.WithMsgID(id), jetstream.WithExpectStream(streamName(tenant)), jetstream.WithRetryAttempts(0))
