@@ -31,6 +31,7 @@ type candidate struct {
 	first   time.Time
 	last    time.Time
 	raw     float64
+	sure    float64 // raw without what is doubted
 	judged  float64 // score when it was last held against others
 	aliases []string
 	tactics []string
@@ -194,24 +195,11 @@ const maxTactics = 32
 // tally takes m into the tables of c.
 func (c *candidate) tally(m *meta) {
 	if x := m.cells; x != nil {
-		// A rule that fires here again and again for no one in particular is how
-		// things are, whether or not a campaign has taken it in.
-		if m.acts || c.share[x.rule] < maxQuarantine {
-			for _, y := range m.counts() {
-				if y != nil {
-					c.share[y]++
-				}
-			}
-		}
+		c.learned(m)
 		if c.share[x.who] == 0 {
 			c.hands++
 		}
 		c.share[x.who]++
-		for i := range m.carries {
-			if m.carries[i] {
-				c.share[&x.carriers[i].by]++
-			}
-		}
 	}
 	for _, r := range m.rings {
 		if o := c.lastOf[r]; o == nil || m.first.After(o.first) {
@@ -227,6 +215,26 @@ func (c *candidate) tally(m *meta) {
 			c.groups[m.kin.source]++
 		}
 		c.groups[m.kin.tactic]++
+	}
+}
+
+// learned takes in what of the rates is m's: when it is counted, and while alerts come
+// when it becomes background.
+func (c *candidate) learned(m *meta) {
+	x := m.cells
+	// A rule that fires here again and again for no one in particular is how
+	// things are, whether or not a campaign has taken it in.
+	if m.acts || c.share[x.rule] < maxQuarantine {
+		for _, y := range m.counts() {
+			if y != nil {
+				c.share[y]++
+			}
+		}
+	}
+	for i := range m.carries {
+		if m.carries[i] {
+			c.share[&x.carriers[i].by]++
+		}
 	}
 }
 
@@ -349,8 +357,14 @@ func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 		c.seed = m
 	}
 	c.count(m)
-	c.raw += m.gain
+	c.gained(m, e.doubt(m))
 	e.rescore(c, m)
+}
+
+// gained adds what m brings.
+func (c *candidate) gained(m *meta, doubt float64) {
+	c.raw += m.gain
+	c.sure += min(m.gain, m.gain/(1+doubt))
 }
 
 // alone is what m says by itself, in bits.
@@ -362,13 +376,8 @@ func (e *Engine) alone(m *meta) float64 {
 // rescore brings the score up to date and raises c when it is high enough.
 func (e *Engine) rescore(c *candidate, m *meta) {
 	c.score = c.raw * c.breadth()
-	if e.live && !c.handed { // in the first hours nothing is known and everything surprises
-		age := e.now.Sub(e.begin).Hours()
-		c.score /= 1 + 1.5*math.Exp2(-age/12)
-	}
 	c.spawn = max(c.spawn, c.score)
-	theta := e.opt.Threshold
-	enough := c.score >= theta
+	enough := c.sure*c.breadth() >= e.opt.Threshold
 	if m.level == 4 && m.gain >= seedBits[4] && m.parent == nil {
 		c.direct, enough = true, true // a critical rule that fired just here is enough alone
 	}
@@ -387,9 +396,25 @@ func (e *Engine) rescore(c *candidate, m *meta) {
 	e.raise(c)
 }
 
+// doubt is how much less than it says m is worth for raising an incident, since it
+// came while an engine that runs on had not seen much: then all that happens
+// surprises, and mild things above all. How seldom grave things are is known beforehand.
+func (e *Engine) doubt(m *meta) float64 {
+	if !e.live {
+		return 0
+	}
+	return doubts[m.level] * math.Exp2(-m.first.Sub(e.begin).Hours()/doubtHours)
+}
+
+// doubts are the doubts of the first moment by level; in doubtHours half of it is gone.
+var doubts = [5]float64{1.25, 1.25, 1.25, .6, .4}
+
+const doubtHours = 12.0
+
 // raise makes c an incident.
 func (e *Engine) raise(c *candidate) {
 	c.raised, c.since = true, e.now
+	e.stream.turned = true
 	if !e.live { // evidence is complete: there was enough when the last of it had come
 		for i, m := range c.metas {
 			if i == 0 || m.first.After(c.since) {
@@ -498,6 +523,7 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 	beside := l.via.class <= wide && (len(members) > backSmall || b.mild())
 	sort.SliceStable(members, func(i, j int) bool { return members[i].n < members[j].n })
 	b.into = a
+	e.stream.turned = e.stream.turned || b.raised
 	if b.raised && b.since.Before(a.since) {
 		a.since = b.since
 	}
@@ -515,7 +541,7 @@ func (e *Engine) merge(a, b *candidate, from, to *meta, l link) *candidate {
 			m.gain = 0
 		}
 		a.count(m)
-		a.raw += m.gain
+		a.gained(m, e.doubt(m))
 		e.rescore(a, m)
 	}
 	a.direct = a.direct || b.direct

@@ -40,7 +40,7 @@ func (e *Engine) Decide(b *casebook.Book) []Change {
 	e.opt.Decisions = b
 	e.reset()
 	e.live, e.begin = true, begin
-	s.alert, s.clocks = "", map[string]time.Time{}
+	s.alert, s.clocks, s.turned = "", map[string]time.Time{}, true
 	e.resume(kept)
 	for _, a := range log {
 		if e.seen[a.ID] == nil && !b.Excluded(a) {
@@ -100,6 +100,7 @@ func (e *Engine) stand(id string, was standing) {
 		return
 	}
 	if !c.raised {
+		e.stream.turned = true
 		c.raised, c.slight, c.since, c.direct = true, true, was.since, was.direct
 	} else if was.since.Before(c.since) {
 		c.since = was.since

@@ -236,13 +236,18 @@ func quarantined(m *meta) bool { return m.cand != nil && m.cand.top().raised && 
 // background nor the campaign at hand: what is rare as background is no sign of one
 // attack where there are several.
 func (e *Engine) otherAttacks() float64 {
+	return float64(max(e.attacks()-1, 0)) / (estateHours + e.rates.hours)
+}
+
+// attacks counts the incidents.
+func (e *Engine) attacks() int {
 	n := 0
 	for _, c := range e.cands {
 		if c.into == nil && !c.gone && c.raised {
 			n++
 		}
 	}
-	return float64(max(n-1, 0)) / (estateHours + e.rates.hours)
+	return n
 }
 
 func (e *Engine) fold() {

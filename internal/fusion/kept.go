@@ -144,6 +144,7 @@ func (e *Engine) resume(kept []Kept) {
 			continue
 		}
 		if !c.raised {
+			e.stream.turned = true
 			c.raised, c.since, c.direct, c.slight, c.recalled = true, k.Raised, k.Direct, k.Slight, k.Recalled
 			if c.handed {
 				c.score = k.Score
@@ -263,8 +264,8 @@ func (e *Engine) settleIn(c *candidate, m *meta, b *KeptBurst) {
 	}
 	m.rep = c.groups[m.kin.rule] + 1
 	c.count(m)
-	c.raw += m.gain
-	c.score = c.raw * c.breadth() // what another engine knew is no cold start
+	c.gained(m, 0) // what another engine knew is no cold start
+	c.score = c.raw * c.breadth()
 	c.spawn = max(c.spawn, c.score)
 	m.remember(c)
 }

@@ -673,6 +673,9 @@ func (e *Engine) joinOne(c, o *candidate, h *holding, r *ring) bool {
 		return false
 	}
 	dt := apart(from, to)
+	if c.proven() && o.proven() && v.class <= wide && (e.live || dt > quietGap) {
+		return false // two attacks at one place are two, but for what complete evidence shows to go on side by side
+	}
 	if dt > backReach || e.bind.barsAll(c, o) || !o.raised && o.mild() && to.aside(v.class) {
 		return false
 	}

@@ -1,7 +1,6 @@
 package fusion
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -29,10 +28,21 @@ type stream struct {
 	told   map[string]string    // id of every incident that was told of, to the alert it began with
 	clocks map[string]time.Time // by product: the latest time it stamped
 	kept   []Kept               // what the engine began with
+
+	attacks int  // incidents
+	turned  bool // that number may have changed
 }
 
 func newStream() stream {
 	return stream{told: map[string]string{}, clocks: map[string]time.Time{}}
+}
+
+// rate is how often, an hour and a place, attacks begin, as far as it is known by now.
+func (s *stream) rate(e *Engine) float64 {
+	if s.turned {
+		s.attacks, s.turned = e.attacks(), false
+	}
+	return float64(max(s.attacks-1, 0)) / (estateHours + e.rates.hours)
 }
 
 // late says how far behind the latest of its product an alert comes.
@@ -99,7 +109,7 @@ func (e *Engine) add(a *model.Alert, late time.Duration) {
 	}
 	e.tellers.hear(e, m)
 	e.learn()
-	e.rates.cold = 50 * math.Exp2(-e.now.Sub(e.begin).Hours()/6)
+	e.others = e.stream.rate(e)
 	e.judge(m)
 	switch c := m.cand.top(); {
 	case c.proven():
@@ -123,7 +133,7 @@ func (e *Engine) add(a *model.Alert, late time.Duration) {
 
 // recall raises c if what the ledger remembers of its entities is what it misses.
 func (e *Engine) recall(c *candidate) {
-	if e.opt.Ledger == nil || c.raised || c.score < e.opt.Threshold-earlierMost || len(c.metas) < 2 {
+	if e.opt.Ledger == nil || c.raised || c.sure*c.breadth() < e.opt.Threshold-earlierMost || len(c.metas) < 2 {
 		return
 	}
 	r := e.result(c)
@@ -202,6 +212,10 @@ func (e *Engine) Alerts() []*model.Alert { return e.stream.log }
 // attack does not teach the engine that it is normal before it is recognised.
 const learnLag = 15 * time.Minute
 
+// ownLearned is up to how many members what was learnt of a campaign does not speak
+// against it. What goes on is how things are, and would else draw in ever more.
+const ownLearned = 32
+
 func (e *Engine) learn() {
 	for ; e.lag < len(e.metas) && e.metas[e.lag].first.Before(e.now.Add(-learnLag)); e.lag++ {
 		m := e.metas[e.lag]
@@ -211,6 +225,9 @@ func (e *Engine) learn() {
 			continue
 		}
 		e.rates.add(m)
+		if c := m.cand.top(); c != nil && c.share != nil && len(c.metas) <= ownLearned {
+			c.learned(m)
+		}
 	}
 }
 
