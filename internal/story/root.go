@@ -334,31 +334,46 @@ func source(t *thread, all []*thread, mem Memory) *deed {
 		if next == nil {
 			break
 		}
-		t, from, seen[next] = next, d, true
+		t, seen[next] = next, true
+		if d != nil {
+			from = d
+		}
 	}
 	return from
 }
 
 // feeder returns the thread that t came from, and the first deed by which it took hold:
 // that of the host from whose address t was first reached, else the earliest of those
-// that have a mark in common with it.
+// that have a mark in common with it. Of an address that nobody is known to have had, the
+// thread that reached for it before is the way back, and the deed is nil.
 func feeder(t *thread, all []*thread, seen map[*thread]bool, mem Memory) (*thread, *deed) {
-	asked := map[[2]string]bool{}
+	asked := map[[3]string]bool{}
 	for _, d := range t.deeds {
 		ip, ok := findIn(d.entities, model.IP, model.Src)
-		if k := [2]string{ip.Value, d.host}; !ok || asked[k] {
+		if k := [3]string{ip.Value, d.host, d.title}; !ok || asked[k] {
 			continue
 		} else {
 			asked[k] = true
 		}
 		owner := place(mem.Owner(ip.Value, d.time), d.time, mem)
+		if owner == "" {
+			for _, o := range all {
+				if !seen[o] && o.reached(ip.Value, d.time) {
+					return o, nil
+				}
+			}
+		}
 		if owner == "" || owner == place(d.host, d.time, mem) {
 			continue
 		}
 		var best *thread
 		var hold *deed
 		for _, o := range all {
-			if seen[o] || !o.first.time.Before(t.first.time) || best != nil && o.gain <= best.gain {
+			before := t.first.time
+			if t.first.host == "" { // a sensor on the wire may have told of it first
+				before = d.time
+			}
+			if seen[o] || !o.first.time.Before(before) || best != nil && o.gain <= best.gain {
 				continue
 			}
 			if h := o.foothold(owner, d, mem); h != nil {
@@ -388,6 +403,15 @@ func feeder(t *thread, all []*thread, seen map[*thread]bool, mem Memory) (*threa
 		}
 	}
 	return nil, nil
+}
+
+// reached says whether a deed of a thread came to an address from another one before.
+func (t *thread) reached(addr string, before time.Time) bool {
+	return slices.ContainsFunc(t.deeds, func(d *deed) bool {
+		src, came := findIn(d.entities, model.IP, model.Src)
+		dst, went := findIn(d.entities, model.IP, model.Dst)
+		return came && went && dst.Value == addr && src.Value != addr && d.time.Before(before) && d.tactic == knowledge.LateralMovement
+	})
 }
 
 // foothold is the first deed of a thread on a host (on any, if that is "") before another,

@@ -117,3 +117,29 @@ func TestRootAgrees(t *testing.T) {
 		t.Errorf("root %+v", root)
 	}
 }
+
+// Where nobody is known to have the address that a server was reached from, what a sensor
+// on the wire saw come to that address leads on, although it told of the first machine's
+// traffic before anybody told of what ran there.
+func TestRootOverAnAddressThatIsNobodys(t *testing.T) {
+	w := &tale{}
+	carla, admin := ent(model.User, model.Actor, `corp\carla`), ent(model.User, model.Actor, `corp\admin`)
+	desk := ent(model.IP, model.Subject, "10.0.0.5")
+	w.see(0, model.ActConnect, ws, "198.51.100.7:443", proc(model.Actor, "edge", `C:\Edge\msedge.exe`), carla, ent(model.IP, model.Src, "10.0.0.5"), desk, ent(model.IP, model.Dst, "198.51.100.7"))
+	core := []*model.Alert{
+		w.alert(w.see(90, model.ActNone, "", "", ent(model.IP, model.Src, "10.0.0.5"), ent(model.IP, model.Dst, "203.0.113.9")), "Beacon", model.Medium, "attack.command-and-control", "attack.t1071.001"),
+		w.alert(w.see(100, model.ActNone, ws, "", carla, proc(model.Actor, ws+":77", ""), ent(model.File, model.Object, ws+`:c:\users\carla\offer.exe`)), "Program run from a download folder", model.High, "attack.execution", "attack.t1204.002"),
+		w.alert(w.see(900, model.ActNone, "", "", ent(model.IP, model.Src, "10.0.0.5"), ent(model.IP, model.Dst, "10.0.0.9")), "Program sent to a share", model.Medium, "attack.lateral-movement", "attack.t1021.002"),
+		w.alert(w.see(1000, model.ActNone, "dc", "", admin, ent(model.IP, model.Src, "10.0.0.9")), "Remote shell", model.High, "attack.lateral-movement", "attack.t1021.006"),
+	}
+	for i, title := range []string{"Secrets of the directory read", "Shadow copies deleted", "Protection switched off", "Log cleared", "Archive made"} {
+		core = append(core, w.alert(w.see(2000+float64(i), model.ActNone, "dc", "", admin), title, model.Critical, "attack.impact", "attack.t1486"))
+	}
+	if root := w.tell(core...).Root; root.Alert != core[1].ID || root.Host != ws {
+		t.Errorf("root %+v", root)
+	}
+	core = slices.Delete(core, 2, 3) // nothing leads from the one address to the other
+	if root := w.tell(core...).Root; root.Host != "dc" {
+		t.Errorf("root %+v", root)
+	}
+}
