@@ -67,6 +67,7 @@ type App struct {
 	tells    tells
 	places   detect.Places // nil if unknown
 	maxActs  int           // see maxActs
+	years    *yearly       // decoders of the live engine
 
 	pageBudget int    // see pageBudget
 	meter      *meter // nil but for Bench
@@ -79,7 +80,7 @@ func New(o Options) (*App, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	a := &App{opt: o, names: model.NewNames(), maxActs: maxActs, pageBudget: pageBudget}
+	a := &App{opt: o, names: model.NewNames(), maxActs: maxActs, pageBudget: pageBudget, years: &yearly{}}
 	a.tells = newTells(a.names)
 	if len(o.GeoIP) > 0 {
 		places, err := detect.OpenGeoIP(o.GeoIP...)

@@ -147,7 +147,10 @@ func byOffset(p place, offset int64) int { return cmp.Compare(p.offset, offset) 
 
 // record renders an event's fields as a JSON object, in the order of the record;
 // a field with several values is an array.
-func (a *App) record(e *model.Event) json.RawMessage {
+func (a *App) record(e *model.Event) json.RawMessage { return recordOf(a.names, e) }
+
+// recordOf is record by the names of fields.
+func recordOf(names *model.Names, e *model.Event) json.RawMessage {
 	type field struct {
 		name   string
 		values []model.Slot
@@ -155,7 +158,7 @@ func (a *App) record(e *model.Event) json.RawMessage {
 	var fields []field
 	index := map[string]int{}
 	for _, s := range e.Slots {
-		name := a.names.Name(s.Field)
+		name := names.Name(s.Field)
 		if s.Field == model.Unnamed {
 			name, s.Text, _ = strings.Cut(s.Text, "\x00")
 		}

@@ -100,6 +100,9 @@ type worker struct {
 	batch   decode.Batch
 	act     model.Observation // scratch
 	rules   []int32           // scratch
+
+	rows     *[]EventRow // where every event is put, for the live engine; nil for an analysis
+	received time.Time   // of rows
 }
 
 func newWorker(s *scanner) worker {
@@ -154,6 +157,9 @@ func (w *worker) scan(j job) *scanned {
 				out.clocks.ObserveFlow(f, clk, ev.Source.Product == "zeek", stamps)
 			}
 		}
+		if w.rows != nil {
+			w.row(ev)
+		}
 		at = w.meter.lap(phaseKeep, at)
 		if len(held) > 0 && slices.Contains(held, i) {
 			continue
@@ -164,6 +170,9 @@ func (w *worker) scan(j job) *scanned {
 	for i := range b.Alerts {
 		a := &b.Alerts[i]
 		w.detach(a)
+		if w.rows != nil {
+			w.alertRow(a)
+		}
 		out.alerts = append(out.alerts, a)
 		if out.first.IsZero() || a.Time.Before(out.first) {
 			out.first = a.Time

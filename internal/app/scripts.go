@@ -84,7 +84,7 @@ type scriptKey struct {
 
 // A scriptJoiner joins the scripts of one input after the other.
 type scriptJoiner struct {
-	w     worker
+	w     *worker // that sees the joined scripts; joiners may share one
 	input *inputState
 	open  map[scriptKey]*heldScript
 	order []scriptKey // those of open, by when their event came
@@ -94,7 +94,8 @@ type scriptJoiner struct {
 
 // newScriptJoiner returns a joiner that hands the acts it makes to emit.
 func newScriptJoiner(s *scanner, emit func(*inputState, acted)) *scriptJoiner {
-	return &scriptJoiner{w: newWorker(s), open: map[scriptKey]*heldScript{}, emit: emit}
+	w := newWorker(s)
+	return &scriptJoiner{w: &w, open: map[scriptKey]*heldScript{}, emit: emit}
 }
 
 // begin says that what follows is of that input: no further part of a script of

@@ -46,6 +46,12 @@ func (w *watch) until(t time.Time) {
 	w.others = w.others[n:]
 }
 
+// rest tells of all that are left, though the stream has not come to their time.
+func (w *watch) rest() {
+	w.tell(w.others)
+	w.others = nil
+}
+
 // tell tells of alerts that were just raised.
 func (w *watch) tell(alerts []*model.Alert) {
 	for _, a := range alerts {

@@ -369,6 +369,13 @@ func (j *Journal) End() Place {
 	return Place{s.number, s.size}
 }
 
+// Begin is where the first record of the last segment stands, or will.
+func (j *Journal) Begin() Place {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return Place{j.segments[len(j.segments)-1].number, headSize}
+}
+
 // Bytes is how much disk the journal takes.
 func (j *Journal) Bytes() int64 {
 	j.mu.RLock()
