@@ -98,7 +98,14 @@ func TestCasesConform(t *testing.T) {
 	})
 }
 
-func must(t testing.TB, err error) {
+// tb is a test, a fuzz target or a check of rapid.
+type tb interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+func must(t tb, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
