@@ -49,20 +49,20 @@ func clocks(c Case, steps []model.Step) *model.Clocks {
 }
 
 // clockText tells what the defender's clock adds: when the first alert was, when there
-// was enough for an incident of all its alerts, and how late records came. Empty where it
-// adds nothing.
-func clockText(c *model.Clocks, all int) string {
+// was enough for an incident of all its alerts, counted from when it began, and how late
+// records came. Empty where it adds nothing.
+func clockText(c *model.Clocks, all int, began time.Time) string {
 	var told []string
 	say := func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }
 	if d := c.FirstAlert.Sub(c.Happened); d >= time.Minute {
 		say("The first alert is about what happened at %s, %s after the first act told here.", clockTime(c.FirstAlert), lasted(d))
 	}
-	if d := c.Raised.Sub(c.Happened); c.RaisedBy > 0 {
-		when := "with the first act"
-		if d >= time.Second {
-			when = lasted(d) + " after the first act"
+	if c.RaisedBy > 0 {
+		when := ""
+		if d := c.Raised.Sub(began); d >= time.Second {
+			when = ", " + lasted(d) + " after it began"
 		}
-		say("It was raised after %d of its %s, %s, at %s.", c.RaisedBy, times(all, "1 alert", "%d alerts"), when, clockTime(c.Raised))
+		say("It was raised after %d of its %s%s, at %s.", c.RaisedBy, times(all, "1 alert", "%d alerts"), when, clockTime(c.Raised))
 	}
 	if c.Longest >= 60 {
 		seconds := func(x float64) string { return lasted(time.Duration(x * float64(time.Second))) }

@@ -207,16 +207,16 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 	add := func(text string, cites ...string) {
 		out = append(out, model.Sentence{Text: line(text, maxSentence), Cites: orEmpty(cites)})
 	}
-	began := "The earliest sign of it: "
+	opening := "The earliest sign of it: "
 	if root.seen {
-		began = "It began: "
+		opening = "It began: "
 	}
 	rootCites := slices.DeleteFunc([]string{in.Root.Alert, in.Root.Event}, func(s string) bool { return s == "" })
 	start := func() {
 		if root.entry != nil {
 			add(fmt.Sprintf("%s: %s.", clockTime(root.entry.time), upperFirst(phrase(root.entry))), root.entry.events...)
 		}
-		add(fmt.Sprintf("%s: %s%s (confidence %.0f %%).", clockTime(in.Root.Time), began, phrase(root.deed), 100*in.Root.Confidence), rootCites...)
+		add(fmt.Sprintf("%s: %s%s (confidence %.0f %%).", clockTime(in.Root.Time), opening, phrase(root.deed), 100*in.Root.Confidence), rootCites...)
 	}
 	told, silent := root.told(), in.Silences
 	var last time.Time
@@ -260,7 +260,11 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 	for i := range silent {
 		add(silenceText(&silent[i]), silent[i].Cites...)
 	}
-	if text := clockText(in.Clocks, len(in.Alerts)); text != "" {
+	began := in.Root.Time
+	if root.entry != nil && root.entry.time.Before(began) {
+		began = root.entry.time
+	}
+	if text := clockText(in.Clocks, len(in.Alerts), began); text != "" {
 		add(text)
 	}
 	add(in.Impact.Summary)
