@@ -120,7 +120,8 @@ func readBoard(t *testing.T, needed bool) *eval.Board {
 const boardHead = `<!-- Made by make scoreboard; do not edit. -->
 # Scoreboard
 
-Every labelled set, by Catena with its own rules and by three common ways to group alerts, which get the same alerts:
+Every labelled set, by Catena with its own rules, over the whole evidence and (*streaming*) act by act and alert by alert as it comes, from
+nothing known at all, and by three common ways to group alerts, which get the same alerts:
 
 - **host and gap**: the alerts of a host with no half hour of silence between;
 - **components**: alerts that share an entity within an hour and what these share; an entity met on more than 5 hosts joins nothing;
@@ -271,6 +272,7 @@ func (c *contest) campaigns(t *testing.T, dir string, raise bool) {
 			}
 		}
 		c.score(r, one, raised)
+		c.streams(t, a, path, one)
 	}
 }
 
@@ -322,6 +324,7 @@ func (c *contest) simulator(t *testing.T, form string) {
 		}
 		r := analyzeData(t, a, filepath.Join(out, "evidence"))
 		c.score(r, key, nil)
+		c.streams(t, a, filepath.Join(out, "evidence"), key)
 		ns, bytes, results := cost(r.Alerts)
 		c.of(ours).Cost(ns, bytes)
 		if form == simulate.Alerts { // where alerts are all there is, fusing them again is the same
@@ -442,6 +445,7 @@ func (c *contest) ait(t *testing.T, raise bool, tables []*aitTable) {
 			}
 		}
 	}
+	c.streamsAIT(r, truth)
 	core := *r
 	core.Incidents = slices.Clone(r.Incidents)
 	for i := range core.Incidents {
