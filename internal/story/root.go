@@ -145,7 +145,8 @@ func oneOf(d *deed, k model.EntityKey, mem Memory) (model.Entity, bool) {
 	return model.Entity{}, false
 }
 
-// maxTried bounds the entities of a deed among which an account is looked for.
+// maxTried bounds the entities of a deed that are looked at, and the addresses by which
+// the way back from a thread is sought: whoever writes evidence decides how many there are.
 const maxTried = 256
 
 // outsider is the address on the internet that a log-on was tried from, or that a
@@ -349,6 +350,9 @@ func source(t *thread, all []*thread, mem Memory) *deed {
 func feeder(t *thread, all []*thread, seen map[*thread]bool, mem Memory) (*thread, *deed) {
 	asked := map[[3]string]bool{}
 	for _, d := range t.deeds {
+		if len(asked) == maxTried {
+			break
+		}
 		ip, ok := findIn(d.entities, model.IP, model.Src)
 		if k := [3]string{ip.Value, d.host, d.title}; !ok || asked[k] {
 			continue
