@@ -208,6 +208,7 @@ func TestTakenCountsRowsMessagesAndArchives(t *testing.T) {
 	rows(130, "app", "shop", 5_000)
 	rows(140, "app", "wiki", 7)
 	rows(150, "backup", "shop", 90_000)
+	object := rows(160, "app", "dir", 0) // no amount
 	pack := func(at float64, guid, file string, size int64) *model.Observation {
 		o := w.see(at, model.ActFileWrite, ws, file, proc(model.Actor, guid, `C:\ProgramData\7z.exe`), ent(model.User, model.Actor, `corp\alice`), ent(model.File, model.Object, ws+":"+file))
 		o.Bytes = size
@@ -221,6 +222,7 @@ func TestTakenCountsRowsMessagesAndArchives(t *testing.T) {
 	core := []*model.Alert{
 		w.alert(mail, "Mailbox read by a stranger", model.High, "attack.collection", "attack.t1114.002"),
 		w.alert(dump, "Whole table read", model.High, "attack.collection", "attack.t1213.006"),
+		w.alert(object, "Object of the directory read", model.High, "attack.credential-access", "attack.t1003.006"),
 		w.alert(ran, "Archive made", model.High, "attack.collection", "attack.t1560.001"),
 	}
 	in := w.watched(nil, core...)

@@ -85,7 +85,8 @@ func taken(ds []*deed, first, last time.Time, mem Memory, x *graph.Transfers) []
 			}
 			// Whose session on a host was taken over goes on reading his mail himself: only
 			// who was seen in the cloud, and from where he was seen there.
-			if gives(t.Act) && (!w.cloud || t.Src != w.src) && !read[[2]model.EntityKey{t.Who, t.To}] {
+			told := read[[2]model.EntityKey{t.Who, t.To}] && (t.Items > 0 || t.Bytes > 0) // that it was read is told as a step
+			if gives(t.Act) && (!w.cloud || t.Src != w.src) && !told {
 				continue
 			}
 			id := fmt.Sprint(t.Who, t.To, t.Src, t.Act, t.First.UnixNano())
