@@ -21,11 +21,11 @@ func (s *Server) alertRoutes() {
 			Paged
 			Incident string           `query:"incident" maxLength:"40"`
 			Alone    bool             `query:"alone" doc:"Those of no incident."`
-			Severity []model.Severity `query:"severity" maxItems:"10" enum:"informational,low,medium,high,critical"`
-			Rule     []string         `query:"rule" maxItems:"50"`
-			Product  []string         `query:"product" maxItems:"50"`
-			Stage    []string         `query:"stage" maxItems:"20"`
-			Verdict  []string         `query:"verdict" maxItems:"10"`
+			Severity []model.Severity `query:"severity,explode" maxItems:"10" enum:"informational,low,medium,high,critical"`
+			Rule     []string         `query:"rule,explode" maxItems:"50"`
+			Product  []string         `query:"product,explode" maxItems:"50"`
+			Stage    []string         `query:"stage,explode" maxItems:"20"`
+			Verdict  []string         `query:"verdict,explode" maxItems:"10"`
 			Entity   string           `query:"entity" maxLength:"4000" doc:"type:value"`
 			Text     string           `query:"text" maxLength:"500" doc:"Looked for in the title of the rule."`
 			Since    time.Time        `query:"since"`
@@ -92,7 +92,7 @@ func (s *Server) entityRoutes() {
 		func(ctx context.Context, c *call, in *struct {
 			Of
 			Paged
-			Type   []model.EntityType `query:"type" maxItems:"20"`
+			Type   []model.EntityType `query:"type,explode" maxItems:"20"`
 			Prefix string             `query:"prefix" maxLength:"500" doc:"How the value begins."`
 			Text   string             `query:"text" maxLength:"500" doc:"Anywhere in value or name."`
 			Since  time.Time          `query:"since" doc:"Seen at or after."`

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"sort"
 	"strings"
@@ -144,33 +145,15 @@ func (x *testTenants) Create(_ context.Context, id string) error {
 		return err
 	}
 	x.t.Cleanup(func() { _ = c.Close() })
+	e, err := store.OpenEvents(x.dir+"/"+id+"/events", store.EventsOptions{Now: time.Now})
+	if err != nil {
+		return err
+	}
+	x.t.Cleanup(func() { _ = e.Close() })
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.m[id] = TenantStore{Cases: c, Events: &testEvents{}}
+	x.m[id] = TenantStore{Cases: c, Events: e}
 	return nil
-}
-
-// testEvents hold events in memory, the latest first.
-type testEvents struct{ l []Event }
-
-func (e *testEvents) Search(_ context.Context, q EventQuery) (p EventPage, err error) {
-	for _, x := range e.l {
-		if strings.Contains(x.Raw, q.Text) && (q.Fields["host"] == "" || q.Fields["host"] == x.Host) && len(p.Items) < q.Limit {
-			p.Items = append(p.Items, x)
-		}
-	}
-	return p, nil
-}
-
-func (e *testEvents) Get(_ context.Context, ids []string, _ time.Time) (out []Event, err error) {
-	for _, x := range e.l {
-		for _, id := range ids {
-			if x.ID == id {
-				out = append(out, x)
-			}
-		}
-	}
-	return out, nil
 }
 
 // A world is a server over HTTP with two tenants, one incident in each, and an account of
@@ -251,7 +234,7 @@ func (w *world) incident(tenant string, no, n int) string {
 		Steps: []model.Step{{N: 1, Time: at, End: at, Summary: hostile, Alerts: []string{alertNo(no * 1000)}}}}
 	var alerts []model.Alert
 	ts, _ := w.tenants.Open(tenant)
-	ev := ts.Events.(*testEvents)
+	var rows []store.Row
 	for i := range n {
 		id := no*1000 + i
 		a := model.Alert{ID: alertNo(id), Time: at.Add(time.Duration(i) * time.Millisecond), Count: 1, Rule: model.RuleInfo{ID: "rule-1", Title: hostile, Level: model.High, Source: "builtin"}, Product: "test",
@@ -263,8 +246,11 @@ func (w *world) incident(tenant string, no, n int) string {
 		if i > 0 {
 			inc.Links = append(inc.Links, model.Link{From: alerts[0].ID, To: a.ID, Reason: model.SameHost, Shared: "host:web1", Bits: 4, Detail: hostile})
 		}
-		ev.l = append(ev.l, Event{ID: fmt.Sprint("e-", id), Time: a.Time, Host: "web1", Raw: hostile + tenant})
+		rows = append(rows, store.Row{ID: fmt.Sprint("e-", id), Time: a.Time, Received: a.Time, Host: "web1", Raw: []byte(hostile + tenant)})
 	}
+	ev := ts.Events.(*store.Events)
+	_, err := ev.Append(w.t.Context(), ev.Position()+1, rows)
+	must(w.t, err)
 	applied, err := ts.Cases.Applied(w.t.Context())
 	must(w.t, err)
 	_, _, err = ts.Cases.Commit(w.t.Context(), store.Commit{Offset: applied + 1, Time: w.clock.now(), Alerts: alerts, Incidents: []store.Written{{Incident: inc, Why: "raised"}},
@@ -401,3 +387,5 @@ func sortedKeys[V any](m map[string]V) []string {
 	sort.Strings(out)
 	return out
 }
+
+func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }

@@ -11,24 +11,10 @@ import (
 	"github.com/catena-sec/catena/internal/store"
 )
 
-// Events are the raw events of one tenant as the server asks for them. FromStore makes
-// one of the store's.
+// Events are the raw events of one tenant, as *store.Events keeps them.
 type Events interface {
-	// Search returns events of a query, the latest first.
-	Search(ctx context.Context, q EventQuery) (EventPage, error)
-	// Get returns those of the events that are kept, in any order; near is about when they
-	// happened, which spares looking everywhere.
-	Get(ctx context.Context, ids []string, near time.Time) ([]Event, error)
-}
-
-// An EventQuery picks events: those for which all that is set holds.
-type EventQuery struct {
-	From, To time.Time         // in [From, To); zero is no bound
-	Text     string            // words or a part of the record
-	Fields   map[string]string // of eventFields
-	Entity   string            // type:value
-	Cursor   string
-	Limit    int
+	Search(ctx context.Context, q store.Query) (store.Found, error)
+	Get(ctx context.Context, ids []string, from, to time.Time) ([]store.Row, error)
 }
 
 // EventPage is one page of a search.
@@ -38,6 +24,9 @@ type EventPage struct {
 	// Partial says that the search ended early, its time or budget being used up: the
 	// next page goes on from there.
 	Partial bool `json:"partial,omitempty" doc:"The search ended at its budget before the page was full; go on with next."`
+	// Searched is of a partial page: all later events were looked at.
+	Searched time.Time `json:"searched,omitzero" doc:"Of a partial page: all later events were looked at."`
+	Took     float64   `json:"took_s"`
 }
 
 // An Event is one event at rest.
@@ -66,73 +55,140 @@ func eventFields() []string {
 // Bounds of a hunt.
 const (
 	huntWithin = 20 * time.Second
+	huntsAt    = 2        // once
+	maxTerms   = 20       // of each kind
 	rawShown   = 64 << 10 // bytes of a record in an answer
 	rawAll     = 4 << 20  // and of all of them
 )
 
 type huntQuery struct {
-	Text     string
-	Fields   []string // name=value
-	Entity   string
-	From, To time.Time
-	Cursor   string
-	Limit    int
+	Text, Not []string
+	Fields    []string // as parseTerm takes them
+	Entities  []string
+	From, To  time.Time
+	Cursor    string
+	Limit     int
 }
 
-// hunt searches the events of a tenant.
-func (s *Server) hunt(ctx context.Context, c *call, in huntQuery) (EventPage, error) {
-	q := EventQuery{From: in.From, To: in.To, Text: in.Text, Entity: in.Entity, Cursor: in.Cursor, Limit: in.Limit}
-	if len(in.Text) > 500 || len(in.Fields) > 20 || len(in.Entity) > 4000 || len(in.Cursor) > 1024 {
-		return EventPage{}, invalidInput("a hunt of more than 500 bytes of text or 20 fields")
+// parseTerm reads a condition on a field: name=value, name^=value (begins with) or
+// name*=value (contains), each with a ! before the sign for its contrary.
+func parseTerm(s string) (t store.Term, err error) {
+	end := strings.IndexAny(s, "!=^*")
+	if end < 0 || !slices.Contains(eventFields(), s[:end]) {
+		return t, invalidInput("field %q: want name=value, name^=value (begins with) or name*=value (contains), with ! before the sign for the contrary; the names are %s", clip(s), strings.Join(eventFields(), ", "))
 	}
-	if in.Entity != "" {
-		if _, err := entityKey(in.Entity); err != nil {
-			return EventPage{}, err
+	t.Field, s = s[:end], s[end:]
+	s, t.Not = strings.CutPrefix(s, "!")
+	switch {
+	case strings.HasPrefix(s, "="):
+		t.Op, t.Value = store.Is, s[1:]
+	case strings.HasPrefix(s, "^="):
+		t.Op, t.Value = store.Prefix, s[2:]
+	case strings.HasPrefix(s, "*="):
+		t.Op, t.Value = store.Contains, s[2:]
+	default:
+		return t, invalidInput("field %s: want =, ^= or *= after the name", t.Field)
+	}
+	if len(t.Value) > 1000 {
+		return t, invalidInput("field %s: a value of more than 1000 bytes", t.Field)
+	}
+	return t, nil
+}
+
+// query is a hunt as the store takes it.
+func (in *huntQuery) query() (store.Query, error) {
+	q := store.Query{From: in.From, To: in.To, Entities: in.Entities, Text: in.Text, Not: in.Not, Cursor: in.Cursor, Limit: in.Limit, Time: huntWithin}
+	if len(in.Text) > maxTerms || len(in.Not) > maxTerms || len(in.Fields) > maxTerms || len(in.Entities) > maxTerms || len(in.Cursor) > 1024 {
+		return q, invalidInput("a hunt of more than %d texts, fields or entities", maxTerms)
+	}
+	for _, t := range slices.Concat(in.Text, in.Not) {
+		if t == "" || len(t) > 500 {
+			return q, invalidInput("text: want 1 to 500 bytes")
+		}
+	}
+	for _, e := range in.Entities {
+		if _, err := entityKey(e); err != nil {
+			return q, err
 		}
 	}
 	if !in.From.IsZero() && !in.To.IsZero() && !in.From.Before(in.To) {
-		return EventPage{}, invalidInput("from: not before to")
+		return q, invalidInput("from: not before to")
 	}
 	for _, f := range in.Fields {
-		name, value, ok := strings.Cut(f, "=")
-		if !ok || !slices.Contains(eventFields(), name) || len(value) > 1000 {
-			return EventPage{}, invalidInput("field %q: want name=value, the names being %s", clip(f), strings.Join(eventFields(), ", "))
+		t, err := parseTerm(f)
+		if err != nil {
+			return q, err
 		}
-		if q.Fields == nil {
-			q.Fields = map[string]string{}
-		}
-		if _, twice := q.Fields[name]; twice {
-			return EventPage{}, invalidInput("field %s is named twice", name)
-		}
-		q.Fields[name] = value
+		q.Terms = append(q.Terms, t)
 	}
-	if c.Events == nil {
-		return EventPage{}, ErrUnsupported
-	}
-	ctx, cancel := context.WithTimeout(ctx, huntWithin)
-	defer cancel()
-	p, err := c.Events.Search(ctx, q)
+	return q, nil
+}
+
+// hunt searches the events of a tenant.
+func (s *Server) hunt(ctx context.Context, c *call, in huntQuery) (p EventPage, err error) {
+	q, err := in.query()
 	if err != nil {
 		return p, err
 	}
-	cutEvents(p.Items)
-	return p, nil
+	if c.Events == nil {
+		return p, ErrUnsupported
+	}
+	select {
+	case s.hunts <- struct{}{}:
+		defer func() { <-s.hunts }()
+	case <-ctx.Done():
+		return p, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, huntWithin+5*time.Second)
+	defer cancel()
+	f, err := c.Events.Search(ctx, q)
+	if err != nil {
+		return p, err
+	}
+	return EventPage{Items: eventsOf(f.Rows), Next: f.Next, Partial: f.Partial, Searched: f.Searched, Took: f.Took.Seconds()}, nil
 }
 
-// cutEvents bounds the records of an answer: one may be of 16 MB.
-func cutEvents(l []Event) {
+// eventsOf are rows as answers have them: their records bounded, since one may be of
+// 16 MB, and text.
+func eventsOf(rows []store.Row) []Event {
+	out := make([]Event, 0, len(rows))
 	left := rawAll
-	for i := range l {
-		most := min(rawShown, left)
-		if len(l[i].Raw) > most {
-			end := most
-			for end > 0 && !utf8.RuneStart(l[i].Raw[end]) {
-				end--
+	for i := range rows {
+		r := &rows[i]
+		e := Event{ID: r.ID, Time: r.Time, Received: r.Received, Source: r.Source, Format: r.Format, Host: r.Host, Code: r.Code, Product: r.Product, Category: r.Category, Service: r.Service,
+			Subsystem: r.Subsystem, Entities: r.Entities}
+		raw := r.Raw
+		if most := min(rawShown, left); len(raw) > most {
+			raw, e.Cut = raw[:most], true
+			for len(raw) > 0 && len(raw) > most-utf8.UTFMax && !utf8.Valid(raw[max(0, len(raw)-utf8.UTFMax):]) {
+				raw = raw[:len(raw)-1]
 			}
-			l[i].Raw, l[i].Cut = l[i].Raw[:end], true
 		}
-		left -= len(l[i].Raw)
+		left -= len(raw)
+		e.Raw = strings.ToValidUTF8(string(raw), "\uFFFD")
+		out = append(out, e)
 	}
+	return out
+}
+
+// near is how far the time of an event may be from that of an alert that it shows: the
+// alert's is corrected for clocks and zones.
+const near = 26 * time.Hour
+
+// find returns events by id, looking first near a time if there is one.
+func find(ctx context.Context, e Events, ids []string, from, to time.Time) ([]store.Row, error) {
+	var rows []store.Row
+	if !from.IsZero() {
+		var err error
+		if rows, err = e.Get(ctx, ids, from.Add(-near), to.Add(near)); err != nil || len(rows) == len(ids) {
+			return rows, err
+		}
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+			return slices.ContainsFunc(rows, func(r store.Row) bool { return r.ID == id })
+		})
+	}
+	more, err := e.Get(ctx, ids, time.Time{}, time.Time{})
+	return append(rows, more...), err
 }
 
 // Records are the raw records that show an incident.
@@ -149,13 +205,14 @@ func (s *Server) huntRoutes() {
 	handle(s, read, func(ctx context.Context, c *call, in *struct {
 		Of
 		Paged
-		Text   string    `query:"text" maxLength:"500" doc:"Words, or a part of the record."`
-		Field  []string  `query:"field,explode" maxItems:"20" doc:"name=value of id, source, format, host, code, product, category, service or subsystem; all of them hold."`
-		Entity string    `query:"entity" maxLength:"4000" doc:"type:value"`
+		Text   []string  `query:"text,explode" maxItems:"20" doc:"Parts of the record, of which all must be in it, without regard to case. Repeat the parameter for each."`
+		Not    []string  `query:"not,explode" maxItems:"20" doc:"Parts that must not be in it."`
+		Field  []string  `query:"field,explode" maxItems:"20" doc:"name=value, name^=value (begins with) or name*=value (contains), with ! before the sign for the contrary, of id, source, format, host, code, product, category, service or subsystem. All must hold."`
+		Entity []string  `query:"entity,explode" maxItems:"20" doc:"type:value; all must be in it."`
 		From   time.Time `query:"from"`
 		To     time.Time `query:"to"`
 	}) (*body[EventPage], error) {
-		return answer1(s.hunt(ctx, c, huntQuery{in.Text, in.Field, in.Entity, in.From, in.To, in.Cursor, in.Limit}))
+		return answer1(s.hunt(ctx, c, huntQuery{in.Text, in.Not, in.Field, in.Entity, in.From, in.To, in.Cursor, in.Limit}))
 	})
 	read.Path, read.ID, read.Summary = "/events/{id}", "get-event", "One raw event"
 	handle(s, read, func(ctx context.Context, c *call, in *struct {
@@ -165,15 +222,14 @@ func (s *Server) huntRoutes() {
 		if c.Events == nil {
 			return nil, ErrUnsupported
 		}
-		l, err := c.Events.Get(ctx, []string{in.ID}, in.Near)
+		l, err := find(ctx, c.Events, []string{in.ID}, in.Near, in.Near)
 		if err != nil {
 			return nil, err
 		}
 		if len(l) == 0 {
 			return nil, store.ErrNotFound
 		}
-		cutEvents(l[:1])
-		return answer1(l[0], nil)
+		return answer1(eventsOf(l)[0], nil)
 	})
 	evidence := route{Method: http.MethodGet, Path: "/incidents/{id}/evidence", ID: "list-evidence", Tag: "incidents", Role: Viewer, Scope: "incidents:read",
 		Summary: "The raw records that show an incident, by its alerts, the latest first", Errors: []int{http.StatusNotImplemented}}
@@ -204,16 +260,17 @@ func (s *Server) huntRoutes() {
 		if c.Events == nil {
 			return nil, ErrUnsupported
 		}
-		if out.Items, err = c.Events.Get(ctx, ids, p.Items[0].Time); err != nil {
+		rows, err := find(ctx, c.Events, ids, p.Items[len(p.Items)-1].Time, p.Items[0].End) // the latest alert comes first
+		if err != nil {
 			return nil, err
 		}
+		out.Items = eventsOf(rows)
 		slices.SortStableFunc(out.Items, func(a, b Event) int { return b.Time.Compare(a.Time) })
 		for _, id := range ids {
 			if !slices.ContainsFunc(out.Items, func(e Event) bool { return e.ID == id }) {
 				out.Missing = append(out.Missing, id)
 			}
 		}
-		cutEvents(out.Items)
 		return answer1(out, nil)
 	})
 }

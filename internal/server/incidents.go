@@ -18,18 +18,18 @@ import (
 
 // Filter picks incidents: those for which all that is set holds.
 type Filter struct {
-	Status       []string         `query:"status" maxItems:"10" enum:"new,in_progress,on_hold,resolved,closed"`
+	Status       []string         `query:"status,explode" maxItems:"10" enum:"new,in_progress,on_hold,resolved,closed"`
 	Open         string           `query:"open" enum:"yes,no" doc:"Neither resolved nor closed, or one of these."`
-	Severity     []model.Severity `query:"severity" maxItems:"10" enum:"informational,low,medium,high,critical"`
+	Severity     []model.Severity `query:"severity,explode" maxItems:"10" enum:"informational,low,medium,high,critical"`
 	Owner        string           `query:"owner" maxLength:"256" doc:"Who works on it."`
 	Unassigned   bool             `query:"unassigned" doc:"Those of nobody."`
-	Verdict      []string         `query:"verdict" maxItems:"10" enum:"true_positive,false_positive,benign"`
-	Stage        []string         `query:"stage" maxItems:"20" doc:"One of the eight stages."`
-	CloudStep    []string         `query:"cloud_step" maxItems:"10"`
-	Tactic       []string         `query:"tactic" maxItems:"20" doc:"ATT&CK tactic, short name."`
-	Technique    []string         `query:"technique" maxItems:"50" doc:"ATT&CK id; one stands for its sub-techniques as well."`
-	Source       []string         `query:"source" maxItems:"20" doc:"Product or format that shows it."`
-	Entity       []string         `query:"entity" maxItems:"20" doc:"type:value, such as host:web1.example.com; all of them must be part of it. In a list a comma separates."`
+	Verdict      []string         `query:"verdict,explode" maxItems:"10" enum:"true_positive,false_positive,benign"`
+	Stage        []string         `query:"stage,explode" maxItems:"20" doc:"One of the eight stages."`
+	CloudStep    []string         `query:"cloud_step,explode" maxItems:"10"`
+	Tactic       []string         `query:"tactic,explode" maxItems:"20" doc:"ATT&CK tactic, short name."`
+	Technique    []string         `query:"technique,explode" maxItems:"50" doc:"ATT&CK id; one stands for its sub-techniques as well."`
+	Source       []string         `query:"source,explode" maxItems:"20" doc:"Product or format that shows it."`
+	Entity       []string         `query:"entity,explode" maxItems:"20" doc:"type:value, such as host:web1.example.com; all of them must be part of it."`
 	Text         string           `query:"text" maxLength:"500" doc:"Looked for in id, title, summary, techniques and entities."`
 	Since        time.Time        `query:"since" doc:"With an act at or after this time."`
 	Until        time.Time        `query:"until" doc:"With an act before this time."`
@@ -183,7 +183,7 @@ func (s *Server) incidentRoutes() {
 		func(ctx context.Context, c *call, in *struct {
 			Of
 			Paged
-			Kind []model.DecisionKind `query:"kind" maxItems:"20"`
+			Kind []model.DecisionKind `query:"kind,explode" maxItems:"20"`
 		}) (*body[store.Page[store.Said]], error) {
 			return answer1(decisionPage(ctx, c, store.DecisionFilter{Kinds: in.Kind}, in.Paged))
 		})

@@ -197,12 +197,13 @@ type (
 	}
 	toolHunt struct {
 		toolTenant
-		Query  string   `json:"text,omitempty" jsonschema:"words or a part of a record to look for"`
-		Fields []string `json:"fields,omitempty" jsonschema:"name=value terms: host, format, product, service, code, source, subsystem"`
-		Entity string   `json:"entity,omitempty" jsonschema:"type:value"`
-		From   string   `json:"from,omitempty" jsonschema:"RFC 3339; events from then on"`
-		To     string   `json:"to,omitempty" jsonschema:"RFC 3339; events before then"`
-		Cursor string   `json:"cursor,omitempty" jsonschema:"next of the page before"`
+		Text     []string `json:"text,omitempty" jsonschema:"parts of a record that must all be in it"`
+		Not      []string `json:"not,omitempty" jsonschema:"parts that must not be in it"`
+		Fields   []string `json:"fields,omitempty" jsonschema:"name=value, name^=value (begins with) or name*=value (contains); names: host, format, product, category, service, code, source, subsystem, id"`
+		Entities []string `json:"entities,omitempty" jsonschema:"type:value, all of them"`
+		From     string   `json:"from,omitempty" jsonschema:"RFC 3339; events from then on"`
+		To       string   `json:"to,omitempty" jsonschema:"RFC 3339; events before then"`
+		Cursor   string   `json:"cursor,omitempty" jsonschema:"next of the page before"`
 	}
 	toolPropose struct {
 		toolTenant
@@ -280,7 +281,7 @@ func (s *Server) mcpServer(g gate) *mcp.Server {
 		})
 	addTool(s, srv, g, &mcp.Tool{Name: "hunt", Annotations: reads, Description: "Search the raw events that are kept, the latest first, by words, fields, entity and time."},
 		"hunt:read", Viewer, (*toolHunt).tenant, func(ctx context.Context, c *call, in *toolHunt) (any, error) {
-			q := huntQuery{Text: in.Query, Fields: in.Fields, Entity: in.Entity, Cursor: in.Cursor, Limit: toolItems}
+			q := huntQuery{Text: in.Text, Not: in.Not, Fields: in.Fields, Entities: in.Entities, Cursor: in.Cursor, Limit: toolItems}
 			for _, t := range []struct {
 				name, text string
 				at         *time.Time

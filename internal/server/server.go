@@ -85,6 +85,7 @@ type Server struct {
 	oidc      *oidcs
 	pages     *pages
 	exports   chan struct{}
+	hunts     chan struct{}
 	metrics   *metrics
 	known     *recent[string, struct{}] // account and address of log-ins that were right
 
@@ -118,6 +119,7 @@ func New(o Options) (*Server, error) {
 		streams:   newTurnstile(maxStreams, maxStreamsOne),
 		relay:     newRelay(o.Engine, o.Now),
 		exports:   make(chan struct{}, reportsAtOnce),
+		hunts:     make(chan struct{}, huntsAt),
 		known:     newRecent[string, struct{}](16384),
 		stopping:  make(chan struct{}),
 	}
