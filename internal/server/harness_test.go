@@ -389,3 +389,7 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func decisionAbout(id string) model.Decision {
+	return model.Decision{Kind: model.Comment, Targets: []string{id}, Reason: "seen"}
+}

@@ -199,7 +199,7 @@ type (
 		toolTenant
 		Text     []string `json:"text,omitempty" jsonschema:"parts of a record that must all be in it"`
 		Not      []string `json:"not,omitempty" jsonschema:"parts that must not be in it"`
-		Fields   []string `json:"fields,omitempty" jsonschema:"name=value, name^=value (begins with) or name*=value (contains); names: host, format, product, category, service, code, source, subsystem, id"`
+		Fields   []string `json:"fields,omitempty" jsonschema:"terms name=value, name^=value (begins with) or name*=value (contains); names: host, format, product, category, service, code, source, subsystem, id"`
 		Entities []string `json:"entities,omitempty" jsonschema:"type:value, all of them"`
 		From     string   `json:"from,omitempty" jsonschema:"RFC 3339; events from then on"`
 		To       string   `json:"to,omitempty" jsonschema:"RFC 3339; events before then"`
@@ -222,7 +222,7 @@ func (t *toolTenant) tenant() string { return t.Tenant }
 
 // mcpServer is the server of one caller.
 func (s *Server) mcpServer(g gate) *mcp.Server {
-	srv := mcp.NewServer(&mcp.Implementation{Name: "catena", Version: s.o.Version}, &mcp.ServerOptions{Instructions: mcpInstructions, Logger: s.o.Log})
+	srv := mcp.NewServer(&mcp.Implementation{Name: "catena", Version: s.o.Version}, &mcp.ServerOptions{Instructions: mcpInstructions, Logger: s.o.Log, SchemaCache: s.schemas})
 	reads := &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, OpenWorldHint: ptr(false)}
 	addTool(s, srv, g, &mcp.Tool{Name: "list_incidents", Annotations: reads, Description: "Incidents, the worst first, with severity, status, stages and where each started."},
 		"incidents:read", Viewer, (*toolList).tenant, func(ctx context.Context, c *call, in *toolList) (any, error) {

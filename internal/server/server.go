@@ -20,6 +20,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/klauspost/compress/gzhttp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/catena-sec/catena/internal/report"
@@ -86,6 +87,7 @@ type Server struct {
 	pages     *pages
 	exports   chan struct{}
 	hunts     chan struct{}
+	schemas   *mcp.SchemaCache // of the tools, made once
 	metrics   *metrics
 	known     *recent[string, struct{}] // account and address of log-ins that were right
 
@@ -121,6 +123,7 @@ func New(o Options) (*Server, error) {
 		exports:   make(chan struct{}, reportsAtOnce),
 		hunts:     make(chan struct{}, huntsAt),
 		known:     newRecent[string, struct{}](16384),
+		schemas:   mcp.NewSchemaCache(),
 		stopping:  make(chan struct{}),
 	}
 	var err error
