@@ -119,10 +119,10 @@ func (d *Doctor) running(ctx context.Context) bool {
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its bound
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-	switch {
-	case resp.StatusCode == http.StatusOK:
+	switch resp.StatusCode {
+	case http.StatusOK:
 		d.add("process", Healthy, "answers at "+d.Config.Listen+" and is ready", "")
-	case resp.StatusCode == http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable:
 		d.add("process", state, "answers and is not ready: "+strings.TrimSpace(string(body)), "wait, or see its log")
 	default:
 		d.add("process", state, fmt.Sprintf("something else answers at %s, with %d", d.Config.Listen, resp.StatusCode), "choose another port with listen")

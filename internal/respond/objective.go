@@ -20,6 +20,7 @@ type Burn struct {
 	Fast   float64 `json:"fast"`    // how many times too fast it was missed in the last hour
 	Slow   float64 `json:"slow"`    // and in the last six
 	Median float64 `json:"median"`  // seconds
+	P99    float64 `json:"p99"`     // seconds
 	Worst  float64 `json:"worst"`   // seconds
 	Burns  bool    `json:"burning"` // people should be told
 }
@@ -79,7 +80,7 @@ func Judge(o config.Objective, l []Judged, now time.Time) Burn {
 	b.Burns = b.Fast >= fastBurn || b.Slow >= slowBurn
 	if n := len(took); n > 0 {
 		slices.Sort(took)
-		b.Median, b.Worst = took[n/2], took[n-1]
+		b.Median, b.P99, b.Worst = took[n/2], took[(n*99)/100], took[n-1]
 	}
 	return b
 }

@@ -1,0 +1,295 @@
+package app
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/catena-sec/catena/internal/config"
+	"github.com/catena-sec/catena/internal/respond"
+	"github.com/catena-sec/catena/internal/simulate"
+)
+
+// A running is a service in this process, and a person who uses it.
+type running struct {
+	*Service
+	Welcome
+	client *http.Client
+	stop   func() error
+}
+
+// serve starts a service and waits until it listens.
+func serve(t *testing.T, c config.Config) *running {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{client: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
+	begun := make(chan Welcome, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	r.Service, err = NewService(ctx, ServiceOptions{Config: c, Version: "test", Log: slog.New(slog.DiscardHandler), Welcome: func(w Welcome) { begun <- w }})
+	if err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	r.stop = sync.OnceValue(func() error {
+		stop()
+		err := <-ended
+		if e := r.Close(); err == nil {
+			err = e
+		}
+		r.client.CloseIdleConnections()
+		return err
+	})
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("it did not end well: %v", err)
+		}
+	})
+	select {
+	case r.Welcome = <-begun:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("it did not begin: %v", err)
+	}
+	return r
+}
+
+// send posts evidence and returns the status.
+func (r *running) send(t *testing.T, token string, body []byte) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/ingest/push", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// logIn uses the one-time link as a browser does.
+func (r *running) logIn(t *testing.T) {
+	t.Helper()
+	const password = "a quiet place by the river"
+	resp, err := r.client.PostForm(r.URL+"/welcome", url.Values{"link": {path.Base(r.Link)}, "username": {"admin"}, "password": {password}, "again": {password}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 400 {
+		b, _ := io.ReadAll(resp.Body)
+		t.Fatalf("the link does not log in: %d %s", resp.StatusCode, b)
+	}
+}
+
+// get asks the API.
+func (r *running) get(t *testing.T, what string, into any) {
+	t.Helper()
+	resp, err := r.client.Get(r.URL + "/api/v1" + what)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %d %s %v", what, resp.StatusCode, b, err)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		t.Fatalf("GET %s: %v", what, err)
+	}
+}
+
+// listed are incidents as the API lists them, by id.
+type listed struct {
+	Items []struct {
+		ID, Title, Severity string
+		Score               int
+		Milestones          map[string]time.Time
+	}
+}
+
+func (r *running) incidents(t *testing.T) listed {
+	t.Helper()
+	var l listed
+	r.get(t, "/incidents?limit=100", &l)
+	return l
+}
+
+// sentFiles returns the files of a day of the simulator, each whole, in order of name.
+func sentFiles(t *testing.T, o simulate.Options) map[string][]byte {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := simulate.Write(dir, o); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	err := filepath.WalkDir(filepath.Join(dir, "evidence"), func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(p, ".gz") {
+			z, err := gzip.NewReader(bytes.NewReader(b))
+			if err != nil {
+				return err
+			}
+			if b, err = io.ReadAll(z); err != nil {
+				return err
+			}
+		}
+		files[p] = b
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// settled waits until all that was sent is folded.
+func (r *running) settled(t *testing.T) {
+	t.Helper()
+	for range 600 {
+		x, err := r.tenant("default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := x.live.Health(); x.ready.Load() && h.Waiting == 0 && r.Now().Sub(h.Time) < time.Hour && !x.live.pending.Load() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("what was sent is not folded after half a minute")
+}
+
+// Now is the service's clock.
+func (r *running) Now() time.Time { return r.o.Now() }
+
+// From the first start to the story: evidence is sent with the token of the welcome,
+// the incident is seen through the API and told to a receiver; after a restart all is as
+// it was, and nobody is told again.
+func TestServe(t *testing.T) {
+	var mu sync.Mutex
+	var told []respond.Event
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var e respond.Event
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		told = append(told, e)
+		mu.Unlock()
+	}))
+	defer hook.Close()
+	c := config.Default()
+	c.Data, c.Listen = t.TempDir(), "127.0.0.1:0"
+	c.Notify = config.Notify{
+		AllowInner: []string{"127.0.0.0/8"},
+		Targets:    []config.Target{{Name: "hook", Kind: "webhook", URL: hook.URL, PerMinute: 6000}},
+		Routes:     []config.Route{{Name: "all", Targets: []string{"hook"}, Severity: "medium"}},
+	}
+	files := sentFiles(t, simulate.Options{Seed: 1, Scenarios: []string{"ssh-to-bucket"}})
+	r := serve(t, c)
+	if r.Link == "" || r.Token == "" {
+		t.Fatalf("the first start welcomes with %+v", r.Welcome)
+	}
+	if code := r.send(t, "cati_wrong", []byte("{}\n")); code != http.StatusUnauthorized {
+		t.Errorf("a wrong token gets %d", code)
+	}
+	start := time.Now()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if code := r.send(t, r.Token, files[name]); code != http.StatusOK {
+			t.Errorf("%s: %d", name, code)
+		}
+	}
+	r.settled(t)
+	t.Logf("sent and folded in %v", time.Since(start))
+	r.logIn(t)
+	before := r.incidents(t)
+	if len(before.Items) == 0 {
+		t.Fatal("no incident")
+	}
+	for _, x := range before.Items {
+		t.Logf("%s %s %d %s", x.ID, x.Severity, x.Score, x.Title)
+	}
+	worst := before.Items[0]
+	var one struct {
+		Incident struct{ Summary []struct{ Text string } }
+	}
+	r.get(t, "/incidents/"+worst.ID, &one)
+	if len(one.Incident.Summary) == 0 {
+		t.Errorf("the story of %s is empty", worst.ID)
+	}
+	for i := 0; i < 100 && worst.Milestones["noticed"].IsZero(); i++ {
+		time.Sleep(50 * time.Millisecond)
+		worst = r.incidents(t).Items[0]
+	}
+	mu.Lock()
+	n := len(told)
+	if n == 0 || told[0].Data.Incident == nil || worst.Milestones["noticed"].IsZero() {
+		t.Errorf("told %d times, noticed %v", n, worst.Milestones["noticed"])
+	}
+	mu.Unlock()
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	jar := r.client.Jar
+	again := serve(t, c)
+	if again.Token != "" || again.Link != "" {
+		t.Errorf("the second start welcomes as the first: %+v", again.Welcome)
+	}
+	u, _ := url.Parse(r.URL)
+	v, _ := url.Parse(again.URL)
+	again.client.Jar.SetCookies(v, jar.Cookies(u))
+	again.settled(t)
+	after := again.incidents(t)
+	if a, b := fmt.Sprint(before.short()), fmt.Sprint(after.short()); a != b {
+		t.Errorf("after a restart\n%s, not\n%s", b, a)
+	}
+	time.Sleep(300 * time.Millisecond) // the worker had its chance
+	mu.Lock()
+	defer mu.Unlock()
+	if len(told) != n {
+		t.Errorf("told again after a restart: %d, not %d", len(told), n)
+	}
+}
+
+// short is what must not change without evidence.
+func (l listed) short() []string {
+	var out []string
+	for _, x := range l.Items {
+		out = append(out, fmt.Sprint(x.ID, x.Severity, x.Score, x.Title))
+	}
+	slices.Sort(out)
+	return out
+}
