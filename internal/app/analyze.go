@@ -105,9 +105,20 @@ func (a *App) analyze(ctx context.Context, in *inputs) (*model.Report, error) {
 	}
 	a.meter.lap(phaseEvidence, at)
 	decided.tell(r)
+	relate(r)
 	book.keep(r)
 	a.progress(Progress{Phase: "done", Inputs: len(ev.inputs), Events: ev.events, Done: true})
 	return r, nil
+}
+
+// relate tells of incidents that may be of one attack, once it is known what analysts
+// took apart.
+func relate(r *model.Report) {
+	all := make([]*model.Incident, len(r.Incidents))
+	for i := range r.Incidents {
+		all[i] = &r.Incidents[i]
+	}
+	story.Relate(all)
 }
 
 // evidence is what the scan of all inputs came to.

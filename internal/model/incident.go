@@ -207,6 +207,7 @@ type Incident struct {
 	Chapters   []Chapter    `json:"chapters,omitempty"`
 	Silences   []Silence    `json:"silences,omitempty"`
 	Clocks     *Clocks      `json:"clocks,omitempty"`
+	Related    []Related    `json:"related,omitempty"` // other incidents that may be of the same attack
 	Alerts     []string     `json:"alerts"`
 	Context    []string     `json:"context"`
 
@@ -216,6 +217,17 @@ type Incident struct {
 	SplitFrom  string       `json:"split_from,omitempty"` // id of the incident that a decision took it out of
 	Suppressed []Suppressed `json:"suppressed,omitempty"` // its alerts that are kept quiet
 	History    []Decision   `json:"history,omitempty"`    // in the order in which they hold
+}
+
+// Related is another incident that has things of the attacker in common with this one,
+// and that nothing joined to it.
+type Related struct {
+	Incident  string    `json:"incident"`
+	Title     string    `json:"title"`
+	Severity  Severity  `json:"severity"`
+	FirstSeen time.Time `json:"first_seen"`
+	LastSeen  time.Time `json:"last_seen"`
+	Shared    []string  `json:"shared"` // "type:value", not empty
 }
 
 // IncidentID derives an incident's id from the alert that seeded it.

@@ -26,6 +26,7 @@ func assured() *model.Report {
 		in.Impact.Assets = append(in.Impact.Assets, model.AssetState{Name: "asset " + string(s), Kind: "host", Values: []string{hostile}, Why: "why " + hostile, Owner: "team " + hostile,
 			Criticality: "high", State: s, Ground: "Ground of " + string(s) + " " + hostile, Cites: []string{in.Alerts[1], "e-root", hostile}})
 	}
+	in.Related = []model.Related{{Incident: "inc-2", Title: hostile, Severity: model.High, FirstSeen: at, LastSeen: at, Shared: []string{`user:corp\` + hostile}}}
 	in.Next[0].Feasible, in.Next[0].Visible = "possible on Windows "+hostile, "you would see it through windows security (2 rules)"
 	in.Lookalikes = []model.Lookalike{{ID: "G0001", Name: hostile, Shared: []string{"T1003.001"}, Of: 9, Likeness: 0.4, Warning: "7 of the 9 techniques of " + hostile + " are present."}, {ID: "C0002", Name: "Quiet", Shared: []string{"T1003.001", "T1021"}, Of: 40, Likeness: 0.2}}
 	return r
