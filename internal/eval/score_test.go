@@ -291,6 +291,7 @@ func TestWriting(t *testing.T) {
 func FuzzScore(f *testing.F) {
 	f.Add([]byte(judged), []byte(`{"incidents":[{"id":"i","alerts":["a"],"steps":[{"n":1}]}],"alerts":[{"id":"a","evidence":[{"event":{"a":[1,"b"]}}]}]}`))
 	f.Add([]byte(`{"schema":"catena.truth/v1","campaigns":[{"id":"x","steps":[{"events":["a#b","#1"],"visible":true}]}]}`), []byte(`{}`))
+	f.Add([]byte(`{"schema":"catena.truth/v1","benign":[null,{"id":"p","kind":"pentest","records":["a#1","#","b#-1"]}]}`), []byte(`{"incidents":[{"id":"i","severity":"high","alerts":["a"],"clocks":{"raised":"2030-01-02T03:00:00Z"}}],"alerts":[{"id":"a","evidence":[{"input":"x/a","record":1}]}]}`))
 	f.Fuzz(func(_ *testing.T, truth, report []byte) {
 		k, err := ParseTruth(truth)
 		if err != nil {
