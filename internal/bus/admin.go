@@ -14,9 +14,8 @@ import (
 type Stats struct {
 	Frames uint64 // in the stream; each holds one message or more
 	Bytes  uint64 // on disk, of each replica
-	// First and Last are the positions of the first message, and at which the stream
-	// ends: Last is that of the newest message or a little above. Both 0 before the
-	// first message.
+	// Last is the position of the newest message, First is at that of the oldest or a
+	// little below. Both 0 before the first message.
 	First, Last uint64
 	FirstTime   time.Time
 	LastTime    time.Time
@@ -42,7 +41,7 @@ func (b *Bus) Stats(ctx context.Context, tenant string) (Stats, error) {
 		MaxBytes: info.Config.MaxBytes, DiskFree: -1,
 	}
 	if info.State.LastSeq > 0 {
-		st.First, st.Last = position(max(info.State.FirstSeq, 1), 0), position(info.State.LastSeq, 1<<indexBits-1)
+		st.First, st.Last = frameStart(max(info.State.FirstSeq, 1)), frameEnd(info.State.LastSeq)
 	}
 	if b.server != nil {
 		if free, err := freeSpace(b.o.Dir); err == nil {
@@ -98,11 +97,11 @@ func (b *Bus) Advance(ctx context.Context, tenant string, reached uint64) (from 
 	}
 	next := Frame(reached) + 1
 	b.log.Warn("the queue had ended before what was read of it; its numbers go on from there",
-		"tenant", tenant, "reached", reached, "ended", position(info.State.LastSeq, 0))
+		"tenant", tenant, "reached", reached, "ended", frameEnd(info.State.LastSeq))
 	if err := s.Purge(ctx, jetstream.WithPurgeSequence(next)); err != nil {
 		return 0, b.failed(tenant, err)
 	}
-	return position(next, 0), nil
+	return frameStart(next), nil
 }
 
 // Tenants returns the tenants that have a stream, sorted.

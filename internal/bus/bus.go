@@ -14,8 +14,9 @@
 // # Positions
 //
 // A position names one message of a tenant: the sequence of its frame in the stream,
-// shifted left by 16, plus its place in the frame. It fits a signed 64-bit integer
-// and grows with every message, not always by one. No message has position 0.
+// shifted left by 16, plus its place in the frame, counted so that the last has 65535.
+// It fits a signed 64-bit integer and grows with every message, not always by one. No
+// message has position 0. To go on after a position is to consume from the next number.
 //
 // # Duplicates
 //

@@ -26,7 +26,7 @@ type Delivery struct {
 // disk lost them. To go on without them, consume from Have.
 type GapError struct {
 	Tenant     string
-	Want, Have uint64 // positions: of what is missing first, and of what there is next
+	Want, Have uint64 // positions: where what is missing begins, and where what there is goes on
 }
 
 func (e *GapError) Error() string {
@@ -217,9 +217,9 @@ func (c *consumer) place(s *jetstream.StreamState) error {
 	case c.from == 0 && c.next == 0:
 		want, c.next = first, first
 	case want > last+1:
-		return &RewindError{c.tenant, max(c.from, position(want, 0)), position(last, 1<<indexBits-1)}
+		return &RewindError{c.tenant, max(c.from, frameStart(want)), frameEnd(last)}
 	case want < first:
-		return &GapError{c.tenant, max(c.from, position(want, 0)), position(first, 0)}
+		return &GapError{c.tenant, max(c.from, frameStart(want)), frameStart(first)}
 	}
 	if c.next == 0 {
 		c.next = max(first, want-min(want, Window)) // the window before the start
@@ -241,21 +241,21 @@ func (c *consumer) lost(ctx context.Context, s jetstream.Stream, seq uint64) err
 	case seq <= Frame(c.from):
 		return nil // only the window misses it
 	}
-	return &GapError{c.tenant, max(c.from, position(c.next, 0)), position(seq, 0)}
+	return &GapError{c.tenant, max(c.from, frameStart(c.next)), frameStart(seq)}
 }
 
 // frame hands on the messages of one frame.
 func (c *consumer) frame(seq uint64, stored time.Time, data []byte) error {
 	ms, err := readFrame(data)
 	if err != nil {
-		if d := (Delivery{Position: position(seq, 0), Stored: stored, Message: Message{Body: data}, Err: err}); d.Position >= c.from {
+		if d := (Delivery{Position: frameEnd(seq), Stored: stored, Message: Message{Body: data}, Err: err}); d.Position >= c.from {
 			return c.deliver(d)
 		}
 		return nil
 	}
 	c.seen.begin(seq)
 	for i, m := range ms {
-		pos := position(seq, i)
+		pos := position(seq, i, len(ms))
 		if c.seen.add(m.ID) || pos < c.from {
 			continue
 		}

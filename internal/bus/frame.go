@@ -41,6 +41,7 @@ const (
 	frameHead          = 2
 	messageHead        = 1 + binary.MaxVarintLen64*3
 	indexBits          = 16
+	indexMask          = 1<<indexBits - 1
 	zeroTime           = -1 << 63
 	madeIDMark    byte = 0
 )
@@ -115,8 +116,18 @@ func readBytes(b []byte, limit int) (field, rest []byte, ok bool) {
 	return b[k:end:end], b[end:], true
 }
 
-// position names message i of the frame with sequence seq.
-func position(seq uint64, i int) uint64 { return seq<<indexBits | uint64(i) }
+// position names message i of the count of the frame with sequence seq. The last one
+// of each frame ends in indexMask, so that the position after it is in the next frame:
+// who has read a whole frame does not ask for it again.
+func position(seq uint64, i, count int) uint64 {
+	return seq<<indexBits | uint64(indexMask-(count-1-i))
+}
+
+// frameStart is at or below all positions of a frame, and above those of frames before.
+func frameStart(seq uint64) uint64 { return seq << indexBits }
+
+// frameEnd is the position of the last message of a frame.
+func frameEnd(seq uint64) uint64 { return seq<<indexBits | indexMask }
 
 // Frame returns the sequence of the frame that a position lies in.
 func Frame(position uint64) uint64 { return position >> indexBits }

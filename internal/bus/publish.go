@@ -98,7 +98,7 @@ func (b *Bus) await(ctx context.Context, tenant string, f *frame, i int) (uint64
 	if f.err != nil {
 		return 0, f.err
 	}
-	return position(f.seq, i), nil
+	return position(f.seq, i, f.count), nil
 }
 
 // madeID is an id for a message that came without one. It is marked, so that it is
