@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -82,11 +83,15 @@ type Live struct {
 	events LiveEvents
 	dead   deadLetters
 
+	first   string // digest of the rules to begin with
+	workers int
+
 	mu       sync.Mutex // of what follows, and of what health tells
 	app      *App       // newest set of rules
 	sets     map[string]*App
 	troubles map[string]string
 	health   LiveHealth
+	faults   int // internal errors
 
 	waiting atomic.Int64 // bytes published here and not read yet
 	pending atomic.Bool  // there is what no tick ended yet
@@ -133,6 +138,7 @@ type LiveHealth struct {
 	Memory    int               `json:"memory_nodes"`
 	Troubles  map[string]string `json:"troubles,omitempty"` // what does not succeed now, and why
 	Repairs   []string          `json:"repairs,omitempty"`  // what the journal lost
+	Faults    int               `json:"faults,omitempty"`   // internal errors since the start
 	Sources   []SourceHealth    `json:"sources"`
 
 	resume uint64 // behind which the stream would be read again
@@ -161,9 +167,9 @@ func NewLive(a *App, s Stream, cases LiveCases, events LiveEvents, o LiveOptions
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	l := &Live{o: o, log: o.Log.With("tenant", o.Tenant), stream: s, cases: cases, events: events, dead: deadLetters{filepath.Join(o.Dir, "dead")},
+	l := &Live{o: o, log: o.Log.With("tenant", o.Tenant), stream: s, cases: cases, events: events, dead: deadLetters{filepath.Join(o.Dir, "dead"), maxDead},
 		sets: map[string]*App{}, troubles: map[string]string{}}
-	l.use(a)
+	l.first, l.workers = l.use(a), a.opt.Workers
 	return l
 }
 
@@ -232,7 +238,7 @@ func (l *Live) Health() LiveHealth {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.health
-	h.Waiting = max(l.waiting.Load(), 0)
+	h.Waiting, h.Faults = max(l.waiting.Load(), 0), l.faults
 	h.Troubles = map[string]string{}
 	for k, v := range l.troubles {
 		h.Troubles[k] = v
@@ -283,6 +289,11 @@ func (l *Live) Run(ctx context.Context) error {
 		return errors.Join(err, l.close())
 	}
 	after, err := l.replay(ctx)
+	if s, ok := l.stream.(Advancer); ok && err == nil {
+		err = l.insist(ctx, "reach the queue", func() error {
+			return s.Advance(ctx, max(l.last.Pos, l.applied, l.events.Position()))
+		})
+	}
 	if err == nil {
 		err = l.follow(ctx, after)
 	}
@@ -367,6 +378,7 @@ func (l *Live) replay(ctx context.Context) (uint64, error) {
 			if err := json.Unmarshal(body, &r); err != nil {
 				return fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 			}
+			r.check()
 			if l.primary == nil { // ahead of the first segment that is whole
 				pages = nil
 				return nil
@@ -390,6 +402,7 @@ func (l *Live) replay(ctx context.Context) (uint64, error) {
 			if err := json.Unmarshal(body, &c); err != nil {
 				return fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 			}
+			c.check()
 			if err := place(c.Pages); err != nil {
 				return err
 			}
@@ -548,7 +561,7 @@ func (l *Live) follow(ctx context.Context, after uint64) error {
 		}
 		return nil
 	}
-	err := g.read(ctx, counted{l.stream, l}, after, l.app.opt.Workers, l.set)
+	err := g.read(ctx, counted{l.stream, l}, after, l.workers, cmp.Or(l.last.Rules, l.first), l.set)
 	if cause := context.Cause(ctx); cause != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = cause
 	}
@@ -716,17 +729,31 @@ func (l *Live) fold(ctx context.Context, r *liveRound) error {
 	}
 	var wg sync.WaitGroup
 	if l.shadow != nil {
-		wg.Go(func() { l.shadow.fold(r, acts, page) })
+		wg.Go(func() { l.guard("fold a round", func() { l.shadow.fold(r, acts, page) }) })
 	}
-	l.primary.fold(r, acts, page)
+	l.guard("fold a round", func() { l.primary.fold(r, acts, page) })
 	wg.Wait()
 	changes := l.sources.round(r.Counts, r.At, l.o.QuietAfter)
-	l.last = liveRound{Pos: r.Pos, Resume: r.Resume, At: r.At, end: r.end}
+	l.last = liveRound{Pos: r.Pos, Resume: r.Resume, At: r.At, Rules: r.Rules, end: r.end}
 	if err := l.tell(ctx, r, changes); err != nil {
 		return err
 	}
 	l.report()
 	return nil
+}
+
+// guard does what must not end the process: it would be done again after a restart, and
+// end that as well. A panic there is a mistake of ours that evidence can bring about.
+func (l *Live) guard(what string, do func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.log.Error("internal error; the engine goes on with the rest", "while", what, "round", l.rounds, "error", p, "stack", string(debug.Stack()))
+			l.mu.Lock()
+			l.faults++
+			l.mu.Unlock()
+		}
+	}()
+	do()
 }
 
 // inOrderOfTime sorts acts by time, and those of one time as they came.
@@ -791,7 +818,12 @@ func (l *Live) boundary(ctx context.Context, cut bool) error {
 		return fmt.Errorf("hand incidents on: %w", err)
 	}
 	c.By, c.Round, c.Pos, c.Resume, c.At = l.primary.segment, l.rounds, l.last.Pos, l.last.Resume, l.last.At
-	c.Clocks, c.Sources, c.Known, c.Dirty = l.clocks, l.sources.list(), l.known, l.dirty
+	c.Clocks, c.Sources, c.Known, c.Dirty = l.clocks, l.sources.list(), map[string]*knownIncident{}, l.dirty
+	for i := range c.Kept { // of others fusion knows nothing any more
+		if k := l.known[c.Kept[i].ID]; k != nil {
+			c.Known[c.Kept[i].ID] = k
+		}
+	}
 	if l.shadow != nil { // then the primary's time is over
 		if err := l.retire(l.primary); err != nil {
 			return err
@@ -881,7 +913,7 @@ func (l *Live) begin(segment uint64, c *carried) error {
 		l.shelf.drop(l.primary.segment)
 	}
 	l.rounds = c.Round
-	l.last = liveRound{Pos: c.Pos, Resume: c.Resume, At: c.At}
+	l.last = liveRound{Pos: c.Pos, Resume: c.Resume, At: c.At, Rules: l.last.Rules}
 	l.clocks = newLiveClocks()
 	if c.Clocks != nil {
 		c.Clocks.due = true

@@ -36,8 +36,11 @@ const (
 	maxDeadBytes = 256 << 20
 )
 
-// deadLetters is the folder of what could not be used.
-type deadLetters struct{ dir string }
+// deadLetters is the folder of what could not be used, with at most most of it.
+type deadLetters struct {
+	dir  string
+	most int
+}
 
 func (d deadLetters) name(pos uint64) string {
 	return filepath.Join(d.dir, fmt.Sprintf("%020d.json", pos))
@@ -90,7 +93,7 @@ func (d deadLetters) trim() error {
 			continue // gone meanwhile
 		}
 		n++
-		if size += info.Size(); n > maxDead || size > maxDeadBytes && n > 1 {
+		if size += info.Size(); n > d.most || size > maxDeadBytes && n > 1 {
 			if err := os.Remove(filepath.Join(d.dir, e.Name())); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -347,6 +348,22 @@ type carried struct {
 	Clocks  *liveClocks               `json:"clocks,omitempty"`
 	Sources []*sourceState            `json:"sources,omitempty"`
 	Pages   []livePage                `json:"pages,omitempty"` // acts that the kept are about, in the segment ahead of this
+}
+
+// check leaves out what cannot be, of a record that another version wrote.
+func (c *carried) check() {
+	maps.DeleteFunc(c.Known, func(_ string, k *knownIncident) bool { return k == nil })
+	c.Sources = slices.DeleteFunc(c.Sources, func(s *sourceState) bool { return s == nil })
+	if c.Clocks != nil && c.Clocks.Votes == nil {
+		c.Clocks.Votes = map[string]int{}
+	}
+	for i := range c.Kept {
+		for j := range c.Kept[i].Bursts {
+			b := &c.Kept[i].Bursts[j]
+			b.Alerts = slices.DeleteFunc(b.Alerts, func(k fusion.KeptAlert) bool { return k.Alert == nil || len(k.Alert.Evidence) == 0 })
+		}
+		c.Kept[i].Bursts = slices.DeleteFunc(c.Kept[i].Bursts, func(b fusion.KeptBurst) bool { return len(b.Alerts) == 0 })
+	}
 }
 
 // maxCarried bounds the alerts of incidents that go over to the next generation.

@@ -102,7 +102,7 @@ func runKilled(t *testing.T, a *App, s *memStream, cases *memCases, events *memE
 			case <-time.After(time.Millisecond):
 				if l.Health().Position >= end && events.Position() > 0 {
 					kill(nil)
-					_ = <-over
+					<-over //nolint:errcheck // ended by us
 					cases.step, events.step = nil, nil
 					return done
 				}

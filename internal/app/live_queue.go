@@ -41,6 +41,13 @@ type Stream interface {
 	Purge(ctx context.Context, pos uint64) error
 }
 
+// An Advancer is a Stream that can make sure that no message to come has a position at or
+// below one that was reached. One that was made anew would begin again with positions
+// that the engine has read.
+type Advancer interface {
+	Advance(ctx context.Context, reached uint64) error
+}
+
 // control is the body of a StreamControl.
 type control struct {
 	Rules string `json:"rules"` // digest of the set

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -132,15 +133,14 @@ func clipped(s string, most int) string {
 
 // decoderOf finds the decoder of a batch, and what it reads. It is nil if none knows it.
 func (a *App) decoderOf(b *model.Batch) (decode.Decoder, io.Reader) {
-	whole := func() io.Reader { return io.MultiReader(bytes.NewReader(b.Head), bytes.NewReader(b.Data)) }
-	content := whole()
-	head := b.Data
+	whole := b.Data
 	if len(b.Head) > 0 {
-		head = slices.Concat(b.Head, b.Data[:min(len(b.Data), decode.SniffLen)])
+		whole = slices.Concat(b.Head, b.Data)
 	}
-	head = head[:min(len(head), decode.SniffLen)]
+	var content io.Reader = bytes.NewReader(whole) // which knows its size: small batches are cheap to frame
+	head := whole[:min(len(whole), decode.SniffLen)]
 	if decode.Marked(head) {
-		text := bufio.NewReaderSize(decode.UTF8(whole()), decode.SniffLen)
+		text := bufio.NewReaderSize(decode.UTF8(bytes.NewReader(whole)), decode.SniffLen)
 		head, _ = text.Peek(decode.SniffLen) // shorter content still has a beginning
 		content = text
 	}
@@ -179,12 +179,19 @@ func (a *App) registryIn(year int) *decode.Registry {
 	return r
 }
 
-// digest identifies the rules in use.
+// digest identifies the rules in use, and which of them raise no alerts of their own: one
+// that is switched off may be there still for a correlation.
 func (a *App) digest() string {
 	a.years.Lock()
 	defer a.years.Unlock()
 	if a.years.rules == "" {
-		a.years.rules = a.engine.Digest()
+		h := sha256.New()
+		for i := range a.engine.Rules() {
+			if !a.engine.Alerts(i) {
+				fmt.Fprintln(h, a.engine.Definition(i).Rule.ID)
+			}
+		}
+		a.years.rules = fmt.Sprintf("%s %x", a.engine.Digest(), h.Sum(nil)[:6])
 	}
 	return a.years.rules
 }
@@ -218,6 +225,11 @@ type liveRound struct {
 	acts int
 	app  *App
 	end  bool // the segment ends with it
+}
+
+// check leaves out what cannot be, of a record that another version wrote.
+func (r *liveRound) check() {
+	r.Alerts = slices.DeleteFunc(r.Alerts, func(k liveAlert) bool { return k.Alert == nil || len(k.Alert.Evidence) == 0 })
 }
 
 // A livePage says what a page of acts is of.
@@ -339,6 +351,9 @@ func (g *gatherer) add(d *digested) error {
 			if err := g.poison(d); err != nil {
 				return err
 			}
+		}
+		for i := range d.rows {
+			d.rows[i].Position = d.msg.Pos
 		}
 		g.batch(d, before)
 		if err := g.rows(d.msg.Pos, d.rows); err != nil {
@@ -465,11 +480,11 @@ func (g *gatherer) finish() error {
 	return g.emit(r)
 }
 
-// read consumes the stream behind after and gathers its rounds until ctx ends. Its error
-// says why there is no going on.
-func (g *gatherer) read(ctx context.Context, s Stream, after uint64, workers int, current func(digest string) *App) error {
+// read consumes the stream behind after, where rules are in use, and gathers its rounds
+// until ctx ends. Its error says why there is no going on.
+func (g *gatherer) read(ctx context.Context, s Stream, after uint64, workers int, rules string, current func(digest string) *App) error {
 	return inOrderUntil(ctx, workers, func(ctx context.Context, emit func(liveJob) error) error {
-		app := current("")
+		app := current(rules)
 		err := s.Consume(ctx, after, func(m StreamMessage) error {
 			if m.Kind == StreamControl {
 				var c control

@@ -11,6 +11,7 @@ import (
 
 // An EventRow is one record as it is kept for hunting.
 type EventRow struct {
+	Position uint64    // of its batch in the stream
 	Time     time.Time // as the record says; when it was received if it does not
 	Received time.Time
 	ID       string

@@ -93,7 +93,8 @@ func (l *Live) tell(ctx context.Context, r *liveRound, changes []model.Change) e
 		if again {
 			continue
 		}
-		in := g.tell(res, l.estateNow())
+		var in *model.Incident
+		l.guard("tell an incident", func() { in = g.tell(res, l.estateNow()) })
 		if in == nil {
 			continue
 		}

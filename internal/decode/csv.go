@@ -138,7 +138,7 @@ func (d *csvDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.I
 // at the end of r what is left is a record too. A record over MaxRecord is
 // skipped up to the next line end.
 func frameRecords(r io.Reader, offset, record int64, header []byte, emit func(Chunk) error, bad func(model.InputError), scan func(buf []byte, end bool) (cut, records int)) error {
-	buf := make([]byte, 0, ChunkTarget+ChunkTarget/2)
+	buf := make([]byte, 0, room(r))
 	skipping := false
 	want := ChunkTarget // bytes to have before looking for records: doubled while one does not fit
 	for {
@@ -169,7 +169,7 @@ func frameRecords(r io.Reader, offset, record int64, header []byte, emit func(Ch
 			switch {
 			case cut > 0:
 				data := buf[:cut:cut]
-				next := make([]byte, len(buf)-cut, max(ChunkTarget+ChunkTarget/2, 2*(len(buf)-cut)))
+				next := make([]byte, len(buf)-cut, max(room(r), 2*(len(buf)-cut)))
 				copy(next, buf[cut:])
 				if err := emit(Chunk{Data: data, Offset: offset, Record: record, Header: header}); err != nil {
 					return err

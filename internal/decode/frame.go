@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -9,13 +10,46 @@ import (
 	"github.com/catena-sec/catena/internal/model"
 )
 
+// A sized reader knows how many bytes it still has, as one of what is in memory does.
+type sized interface{ Len() int }
+
+// room is how many bytes a framer makes room for at once: a chunk and a half, and no more
+// than there is where r knows. An engine that is sent a few records at a time would
+// spend most of its time on clearing memory that it does not need.
+func room(r io.Reader) int {
+	const whole = ChunkTarget + ChunkTarget/2
+	if s, ok := r.(sized); ok {
+		return min(whole, s.Len()+bytes.MinRead)
+	}
+	return whole
+}
+
+// buffered is r behind a buffer in which SniffLen bytes can be peeked at. It is sized if r
+// is.
+func buffered(r io.Reader) (*bufio.Reader, io.Reader) {
+	s, ok := r.(sized)
+	if !ok {
+		b := bufio.NewReaderSize(r, SniffLen)
+		return b, b
+	}
+	b := bufio.NewReaderSize(r, min(SniffLen, s.Len()+1))
+	return b, bufferedSized{b, s}
+}
+
+type bufferedSized struct {
+	*bufio.Reader
+	behind sized
+}
+
+func (b bufferedSized) Len() int { return b.Buffered() + b.behind.Len() }
+
 // frameLines cuts r at line ends into chunks of whole lines. A line longer than
 // MaxRecord is skipped and reported. keep, if not nil, tells whether the line
 // after a possible cut belongs with the line before it (a record of several
 // lines), so that no cut is made there.
 func frameLines(r io.Reader, header []byte, emit func(Chunk) error, bad func(model.InputError), keep func(before, after []byte) bool) error {
 	var (
-		buf      = make([]byte, 0, ChunkTarget+ChunkTarget/2)
+		buf      = make([]byte, 0, room(r))
 		offset   int64 // of buf[0]
 		record   int64 // lines before buf[0]
 		skipping bool  // inside a line over MaxRecord
@@ -26,7 +60,7 @@ func frameLines(r io.Reader, header []byte, emit func(Chunk) error, bad func(mod
 		}
 		data := buf[:n:n]
 		rest := buf[n:]
-		next := make([]byte, len(rest), max(ChunkTarget+ChunkTarget/2, len(rest)+ChunkTarget))
+		next := make([]byte, len(rest), len(rest)+room(r))
 		copy(next, rest)
 		err := emit(Chunk{Data: data, Offset: offset, Record: record, Header: header})
 		offset += int64(n)

@@ -18,6 +18,9 @@ func (r *Registry) Detect(head []byte) Decoder {
 		if n := d.Sniff(head); n > sure {
 			best, sure = d, n
 		}
+		if sure >= 100 {
+			break // nobody is surer
+		}
 	}
 	return best
 }

@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -35,13 +34,14 @@ const (
 )
 
 func (d textDecoder) Sniff(head []byte) int {
-	known := sniffShare(head, d.knows)
+	knows := d.knower()
+	known := sniffShare(head, knows)
 	if known >= 50 {
 		return known * sureText / 100
 	}
 	stamped := sniffShare(head, func(line string) bool {
 		_, _, n := findStamp(line)
-		return n > 0 || d.knows(line)
+		return n > 0 || knows(line)
 	})
 	if stamped >= 50 {
 		return stamped * sureStamps / 100
@@ -121,17 +121,20 @@ func newLineReader(o Options) *lineReader {
 	return d
 }
 
-// knows says whether a format knows the line, bare or as the message of a syslog line
+// knower says of one line after the other whether a format knows it, bare or as the message of a syslog line
 // that names its program.
-func (d *lineReader) knows(s string) bool {
+func (d *lineReader) knower() func(line string) bool {
 	var b Batch
-	years := yearWalk{year: 1970}
-	l := textLine{lineReader: d, b: &b, e: &model.Event{}, s: s, years: &years}
-	if l.formatted() {
-		return true
+	return func(s string) bool {
+		b.Reset()
+		years := yearWalk{year: 1970}
+		l := textLine{lineReader: d, b: &b, e: &model.Event{}, s: s, years: &years}
+		if l.formatted() {
+			return true
+		}
+		var h syslogHeader
+		return h.parse(s) && h.program != "" && h.plausible()
 	}
-	var h syslogHeader
-	return h.parse(s) && h.program != "" && h.plausible()
 }
 
 func (d *lineReader) frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
@@ -151,13 +154,13 @@ func (d *lineReader) frame(r io.Reader, emit func(Chunk) error, bad func(model.I
 		y.walk(c.Data)
 		return emit(c)
 	}
-	head := bufio.NewReaderSize(r, SniffLen)
-	start, err := head.Peek(SniffLen)
+	head, content := buffered(r)
+	start, err := head.Peek(head.Size())
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if counted(start) {
-		return frameRecords(head, 0, 0, []byte(countedMark), each, bad, func(buf []byte, end bool) (cut, records int) {
+		return frameRecords(content, 0, 0, []byte(countedMark), each, bad, func(buf []byte, end bool) (cut, records int) {
 			for {
 				lead, n := octetCount(buf[cut:])
 				switch {
@@ -178,7 +181,7 @@ func (d *lineReader) frame(r io.Reader, emit func(Chunk) error, bad func(model.I
 			}
 		})
 	}
-	return frameLines(head, nil, each, bad, func(_, after []byte) bool { return continues(string(after[:min(len(after), 16)])) })
+	return frameLines(content, nil, each, bad, func(_, after []byte) bool { return continues(string(after[:min(len(after), 16)])) })
 }
 
 // countedMark, behind the year in a chunk's header, says that octet counts and not line

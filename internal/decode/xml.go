@@ -129,7 +129,7 @@ func (windowsXML) Frame(r io.Reader, emit func(Chunk) error, bad func(model.Inpu
 			continue
 		}
 		searched = 0
-		rest := append(make([]byte, 0, ChunkTarget+ChunkTarget/4), buf[cut:]...)
+		rest := append(make([]byte, 0, len(buf)-cut+room(r)), buf[cut:]...)
 		if len(bytes.TrimSpace(buf[:cut])) > 0 {
 			if err := emit(Chunk{Data: buf[:cut:cut], Offset: offset, Record: record}); err != nil {
 				return err
