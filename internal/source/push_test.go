@@ -46,7 +46,7 @@ func byContent(head []byte) string {
 		return formatZeek
 	case bytes.HasPrefix(head, []byte("#")):
 		return formatW3C
-	case bytes.HasPrefix(head, []byte("{")):
+	case bytes.HasPrefix(head, []byte("{")), bytes.HasPrefix(head, []byte("[{")):
 		return formatJSON
 	case bytes.HasPrefix(head, []byte("type=")):
 		return formatAuditd

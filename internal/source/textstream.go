@@ -16,17 +16,20 @@ type textStream struct {
 	format  Format
 	refused func(record int64, cause string)
 
-	kind string
-	head []byte
-	buf  []byte
-	n    int64 // records, as far as they are lines
+	kind  string // the format, once known
+	head  []byte
+	begun bool // what stands before the records was read
+	buf   []byte
+	n     int64 // records, as far as they are lines
 }
 
 // run hands on all of r. An error is that of r or, as a *sinkError, of the sink.
 func (t *textStream) run(ctx context.Context) error {
 	target := t.p.limits.BatchBytes
-	t.kind = t.p.base.Format
-	skipping, begun := false, false
+	if t.kind == "" {
+		t.kind = t.p.base.Format
+	}
+	skipping := false
 	for {
 		want := target
 		for len(t.buf) >= want {
@@ -38,13 +41,13 @@ func (t *textStream) run(ctx context.Context) error {
 		if err != nil && !end {
 			return err
 		}
-		if !begun {
+		if !t.begun {
 			if t.kind == "" {
 				t.kind = t.format.of(t.buf[:min(len(t.buf), HeadLen)])
 			}
 			if n, ok := headLen(t.kind, t.buf); ok || end {
 				t.head, t.buf = bytes.Clone(t.buf[:n]), t.buf[n:]
-				begun = true
+				t.begun = true
 			}
 		}
 		if skipping {
