@@ -46,8 +46,12 @@ func TestRootIsNotAStraySignBefore(t *testing.T) {
 		if c.first {
 			want = stray.ID
 		}
-		if root := w.tell(append(core, stray)...).Root; root.Alert != want {
-			t.Errorf("%s: root %+v, want %s", c.name, root, want)
+		in := w.tell(append(core, stray)...)
+		if in.Root.Alert != want {
+			t.Errorf("%s: root %+v, want %s", c.name, in.Root, want)
+		}
+		if text := said(in); strings.Contains(text, "Earlier, and perhaps no part of it: 2024-03-04 09:00:00Z") == c.first {
+			t.Errorf("%s: %s", c.name, text)
 		}
 	}
 }

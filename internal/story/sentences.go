@@ -14,6 +14,9 @@ import (
 // maxTitleThing bounds the name of the thing that a title names, in runes.
 const maxTitleThing = 60
 
+// longBefore is how long before the root an act is no longer told as leading to it.
+const longBefore = 2 * time.Hour
+
 // maxQuoted bounds a quoted command line or path in a sentence, in runes.
 const maxQuoted = 120
 
@@ -218,6 +221,10 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 		}
 		add(fmt.Sprintf("%s: %s%s (confidence %.0f %%).", clockTime(in.Root.Time), opening, phrase(root.deed), 100*in.Root.Confidence), rootCites...)
 	}
+	began := in.Root.Time
+	if root.entry != nil && root.entry.time.Before(began) {
+		began = root.entry.time
+	}
 	told, silent := root.told(), in.Silences
 	var last time.Time
 	started := false
@@ -245,7 +252,9 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 			when += ", over " + lasted(d)
 		}
 		text := fmt.Sprintf("%s: %s: %s", when, c.Title, c.Text)
-		if pause := c.Time.Sub(last); pause > time.Hour && i > 0 {
+		if !started && began.Sub(c.End) > longBefore {
+			text = "Earlier, and perhaps no part of it: " + text
+		} else if pause := c.Time.Sub(last); pause > time.Hour && i > 0 {
 			text = fmt.Sprintf("After %s without a sign of it, %s", lasted(pause), text)
 		}
 		if len(run) > maxLeads {
@@ -259,10 +268,6 @@ func sentences(in *model.Incident, root origin, estate Estate) []model.Sentence 
 	}
 	for i := range silent {
 		add(silenceText(&silent[i]), silent[i].Cites...)
-	}
-	began := in.Root.Time
-	if root.entry != nil && root.entry.time.Before(began) {
-		began = root.entry.time
 	}
 	if text := clockText(in.Clocks, len(in.Alerts), began); text != "" {
 		add(text)
