@@ -81,6 +81,7 @@ func adminRoute(method, path, id, tag, summary string, status int) route {
 	return route{Method: method, Path: path, ID: id, Tag: tag, Summary: summary, Role: Administrator, Scope: tag + deed, Global: true, Status: status, Errors: []int{422}}
 }
 
+// AccountID names an account in a path.
 type AccountID struct {
 	ID string `path:"id" maxLength:"40"`
 }

@@ -247,18 +247,16 @@ func (s *Server) problem(ctx context.Context, what string, err error) error {
 	return huma.Error500InternalServerError("that failed; the administrator finds the cause in the log")
 }
 
-// plain is an error of the store or engine without the file that it names first.
+// plain is an error as a client is told it: without the file that the store names first,
+// and of what is not there no more than that.
 func plain(err error) string {
-	for _, e := range []error{store.ErrNotFound, store.ErrExists, store.ErrLimit, ErrNotFound, ErrUnsupported, ErrRefused} {
+	for _, e := range []error{store.ErrNotFound, store.ErrExists, store.ErrLimit, ErrNotFound} {
 		if errors.Is(err, e) {
-			if t := err.Error(); e == ErrRefused || e == ErrUnsupported {
-				return t
-			}
 			return e.Error()
 		}
 	}
-	if t := err.Error(); strings.Contains(t, store.ErrInvalid.Error()) {
-		return t[strings.Index(t, store.ErrInvalid.Error()):]
+	if _, cause, ok := strings.Cut(err.Error(), store.ErrInvalid.Error()); ok {
+		return store.ErrInvalid.Error() + cause
 	}
 	return err.Error()
 }

@@ -408,7 +408,15 @@ func events(t *testing.T, r *bufio.Reader, n int) (out []string) {
 	return out
 }
 
-func (w *world) listen(token, query string, header ...string) (*bufio.Reader, *http.Response) {
+// A listener is a stream of changes that is read.
+type listener struct {
+	*bufio.Reader
+	status int
+	header http.Header
+	close  func()
+}
+
+func (w *world) listen(token, query string, header ...string) listener {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.web.URL+prefix+"/changes/stream"+query, nil)
 	must(w.t, err)
@@ -418,15 +426,16 @@ func (w *world) listen(token, query string, header ...string) (*bufio.Reader, *h
 	}
 	res, err := http.DefaultClient.Do(req)
 	must(w.t, err)
-	w.t.Cleanup(func() { _ = res.Body.Close() })
-	return bufio.NewReader(res.Body), res
+	shut := func() { _ = res.Body.Close() }
+	w.t.Cleanup(shut)
+	return listener{bufio.NewReader(res.Body), res.StatusCode, res.Header, shut}
 }
 
 func TestTheStreamOfChanges(t *testing.T) {
 	w := newWorld(t)
-	r, res := w.listen(w.tokens[Viewer], "")
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
-		t.Fatalf("status %d, %s", res.StatusCode, res.Header.Get("Content-Type"))
+	r := w.listen(w.tokens[Viewer], "")
+	if r.status != http.StatusOK || r.header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("status %d, %s", r.status, r.header.Get("Content-Type"))
 	}
 	if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, ":") {
 		t.Fatalf("first line %q, %v", line, err)
@@ -434,35 +443,35 @@ func TestTheStreamOfChanges(t *testing.T) {
 	w.incident(DefaultTenant, 5, 1)
 	w.incident("other", 6, 1) // of another tenant: not heard here
 	w.incident(DefaultTenant, 7, 1)
-	l := events(t, r, 2)
+	l := events(t, r.Reader, 2)
 	for i, e := range l {
 		if !strings.HasPrefix(e, fmt.Sprintf("id: %d|event: change|data: {", i+2)) || !strings.Contains(e, incidentNo([]int{5000, 7000}[i])) {
 			t.Errorf("event %d: %s", i, e)
 		}
 	}
-	_ = res.Body.Close()
+	r.close()
 	// Who comes again with the last number it had misses nothing.
 	for _, again := range []struct {
 		query  string
 		header []string
 	}{{"", []string{"Last-Event-ID", "2"}}, {"?after=2", nil}, {"?after=1", []string{"Last-Event-ID", "2"}}} {
-		r, res = w.listen(w.tokens[Viewer], again.query, again.header...)
-		if l := events(t, r, 1); !strings.HasPrefix(l[0], "id: 3|") {
+		r = w.listen(w.tokens[Viewer], again.query, again.header...)
+		if l := events(t, r.Reader, 1); !strings.HasPrefix(l[0], "id: 3|") {
 			t.Errorf("%v: %s", again, l[0])
 		}
-		_ = res.Body.Close()
+		r.close()
 	}
-	if _, res := w.listen(w.tokens[Viewer], "?tenant=other"); res.StatusCode != 404 {
-		t.Errorf("another tenant's stream: %d", res.StatusCode)
+	if r := w.listen(w.tokens[Viewer], "?tenant=other"); r.status != http.StatusNotFound {
+		t.Errorf("another tenant's stream: %d", r.status)
 	}
-	if _, res := w.listen("cat_wrong", ""); res.StatusCode != 401 {
-		t.Errorf("with a wrong token: %d", res.StatusCode)
+	if r := w.listen("cat_wrong", ""); r.status != http.StatusUnauthorized {
+		t.Errorf("with a wrong token: %d", r.status)
 	}
 }
 
 func TestAStreamEndsWithItsRights(t *testing.T) {
 	w := newWorld(t)
-	r, _ := w.listen(w.tokens[Viewer], "")
+	r := w.listen(w.tokens[Viewer], "")
 	w.want(w.api(Administrator, http.MethodDelete, "/tokens/t-viewer", nil), 204)
 	w.incident(DefaultTenant, 5, 1)
 	rest, err := io.ReadAll(r)
@@ -474,16 +483,16 @@ func TestAStreamEndsWithItsRights(t *testing.T) {
 func TestStreamsAreFew(t *testing.T) {
 	w := newWorld(t)
 	for range maxStreamsOne {
-		if _, res := w.listen(w.tokens[Viewer], ""); res.StatusCode != 200 {
-			t.Fatalf("status %d", res.StatusCode)
+		if r := w.listen(w.tokens[Viewer], ""); r.status != http.StatusOK {
+			t.Fatalf("status %d", r.status)
 		}
 	}
-	_, res := w.listen(w.tokens[Viewer], "")
-	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" {
-		t.Errorf("one more: status %d", res.StatusCode)
+	r := w.listen(w.tokens[Viewer], "")
+	if r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") == "" {
+		t.Errorf("one more: status %d", r.status)
 	}
-	if _, res := w.listen(w.tokens[Analyst], ""); res.StatusCode != 200 {
-		t.Errorf("somebody else's: status %d", res.StatusCode)
+	if r := w.listen(w.tokens[Analyst], ""); r.status != http.StatusOK {
+		t.Errorf("somebody else's: status %d", r.status)
 	}
 	w.s.stop() // ends them all: the world's server closes without waiting
 }

@@ -90,6 +90,7 @@ func (s *Server) ruleRoutes() {
 		})
 }
 
+// RuleIn names a rule in a path.
 type RuleIn struct {
 	Of
 	ID string `path:"id" maxLength:"256"`

@@ -172,10 +172,20 @@ func checkPassword(password, account string) error {
 	if distinct(password) < 5 {
 		return errors.New("the password repeats a few characters")
 	}
-	if strings.Contains("0123456789012345678901234567890", password) {
+	if counts(password) {
 		return errors.New("the password is one of those that are tried first")
 	}
 	return nil
+}
+
+// counts says whether a text is digits that count up, such as 123456789012.
+func counts(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' || i > 0 && s[i] != '0'+(s[i-1]-'0'+1)%10 {
+			return false
+		}
+	}
+	return true
 }
 
 func distinct(s string) int {

@@ -130,7 +130,7 @@ func TestServeOverTLSAndStop(t *testing.T) {
 	}
 	res := get("/healthz")
 	_ = res.Body.Close()
-	if res.StatusCode != 200 || res.ProtoMajor != 2 {
+	if res.StatusCode != http.StatusOK || res.ProtoMajor != 2 {
 		t.Errorf("status %d over HTTP/%d", res.StatusCode, res.ProtoMajor)
 	}
 	// A stream that is open ends when the server stops, which therefore is not held up.
