@@ -80,7 +80,7 @@ func TestAccuracyOnCampaigns(t *testing.T) {
 			if s.Root.Right {
 				roots++
 			}
-			fmt.Fprintf(&table, "| %s | %d | %s | %d of %d | %s | %s | %d |\n", c.id, s.Fragments, yes(s.Root.Right), s.StepsFound, s.StepsVisible, percent(s.Precision), percent(s.Recall), len(res.FalseIncidents))
+			fmt.Fprintf(&table, "| %s | %d | %s | %d of %d | %s | %s (%s) | %d |\n", c.id, s.Fragments, yes(s.Root.Right), s.StepsFound, s.StepsVisible, percent(s.Precision), percent(s.Recall), percent(s.RecallContext), len(res.FalseIncidents))
 			if !s.Found || s.Fragments != 1 {
 				t.Errorf("%s, %s: found %v, in %d incidents, want one", set.name, c.id, s.Found, s.Fragments)
 			}
@@ -94,7 +94,7 @@ func TestAccuracyOnCampaigns(t *testing.T) {
 		if roots < set.roots {
 			t.Errorf("%s: %d roots of %d right", set.name, roots, len(campaigns))
 		}
-		t.Logf("%s (%d rules)\n| campaign | incidents | root right | visible steps | members that belong | of all its alerts | false incidents |\n|---|---|---|---|---|---|---|\n%s",
+		t.Logf("%s (%d rules)\n| campaign | incidents | root right | visible steps | members that belong | of all its alerts (with context) | false incidents |\n|---|---|---|---|---|---|---|\n%s",
 			set.name, a.Rules(), table.String())
 	}
 }
