@@ -361,6 +361,9 @@ func (e *Engine) attach(c *candidate, m *meta, parent *meta, l link) {
 	e.rescore(c, m)
 }
 
+// certain is the score of c without what is doubted.
+func (c *candidate) certain() float64 { return c.sure * c.breadth() }
+
 // gained adds what m brings.
 func (c *candidate) gained(m *meta, doubt float64) {
 	c.raw += m.gain
@@ -377,7 +380,7 @@ func (e *Engine) alone(m *meta) float64 {
 func (e *Engine) rescore(c *candidate, m *meta) {
 	c.score = c.raw * c.breadth()
 	c.spawn = max(c.spawn, c.score)
-	enough := c.sure*c.breadth() >= e.opt.Threshold
+	enough := c.certain() >= e.opt.Threshold
 	if m.level == 4 && m.gain >= seedBits[4] && m.parent == nil {
 		c.direct, enough = true, true // a critical rule that fired just here is enough alone
 	}

@@ -12,10 +12,10 @@ import (
 // links and their bits. What was learnt of background does not; the successor learns
 // it anew before it takes over.
 
-// dormant is how long an incident must have been silent to be forgotten, and not to be
+// dormantAge is how long an incident must have been silent to be forgotten, and not to be
 // handed on: what its actors do later is an incident of its own, and the ledger links
 // the two.
-const dormant = 30 * 24 * time.Hour
+const dormantAge = 30 * 24 * time.Hour
 
 // A Kept is a raised incident as one engine hands it to the next. It can be written as
 // JSON and read again.
@@ -87,7 +87,7 @@ func (e *Engine) Retained() []Kept {
 	}
 	var out []Kept
 	for _, c := range e.cands {
-		if c.into != nil || c.gone || !c.raised || c.last.Before(e.now.Add(-dormant)) {
+		if c.into != nil || c.gone || !c.raised || c.last.Before(e.now.Add(-dormantAge)) {
 			continue
 		}
 		k := Kept{ID: e.idOf(c), Seed: c.seed.alerts[0].ID, Raised: c.since, Score: c.score, Direct: c.direct, Slight: c.slight, Recalled: c.recalled, Redirects: also[c]}

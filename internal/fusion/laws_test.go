@@ -71,8 +71,18 @@ func TestLateArrivalRaisesTheSame(t *testing.T) {
 				both++
 			}
 		}
-		if either := len(a) + len(b) - both; both < either-1 {
+		if either := len(a) + len(b) - both; 10*both < 9*either {
 			t.Errorf("seed %d: %d of %d members are the same", seed, both, either)
+			for id := range a {
+				if !b[id] {
+					t.Log(got.Explain(id), want.Explain(id))
+				}
+			}
+			for id := range b {
+				if !a[id] {
+					t.Log(got.Explain(id), want.Explain(id))
+				}
+			}
 		}
 	}
 }

@@ -306,6 +306,9 @@ func (e *Engine) judge(m *meta) {
 			if c.gone || len(c.metas) == 0 || v.class == near && !c.proven() {
 				continue
 			}
+			if v.class == wide && m.acts && c.raw <= 0 {
+				continue // nothing speaks for it, and only the place for m
+			}
 			need := threshold(v.class, m.plain, total, c.score)
 			if best+quickest < need {
 				continue

@@ -1,6 +1,7 @@
 package fusion
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -133,7 +134,7 @@ func (e *Engine) add(a *model.Alert, late time.Duration) {
 
 // recall raises c if what the ledger remembers of its entities is what it misses.
 func (e *Engine) recall(c *candidate) {
-	if e.opt.Ledger == nil || c.raised || c.sure*c.breadth() < e.opt.Threshold-earlierMost || len(c.metas) < 2 {
+	if e.opt.Ledger == nil || c.raised || c.certain() < e.opt.Threshold-earlierMost || len(c.metas) < 2 {
 		return
 	}
 	r := e.result(c)
@@ -216,6 +217,7 @@ const learnLag = 15 * time.Minute
 // against it. What goes on is how things are, and would else draw in ever more.
 const ownLearned = 32
 
+// learn counts as background what has come long enough ago.
 func (e *Engine) learn() {
 	for ; e.lag < len(e.metas) && e.metas[e.lag].first.Before(e.now.Add(-learnLag)); e.lag++ {
 		m := e.metas[e.lag]
@@ -231,18 +233,63 @@ func (e *Engine) learn() {
 	}
 }
 
-// forget drops the older half of the metas that are in no raised incident.
+// dormant are the raised incidents to be forgotten: those that nothing has come to for
+// long, and the ones longest silent if all have more members than most.
+func (e *Engine) dormant(most int) map[*candidate]bool {
+	var raised []*candidate
+	for _, c := range e.cands {
+		if c.into == nil && !c.gone && c.raised {
+			raised = append(raised, c)
+		}
+	}
+	slices.SortFunc(raised, func(a, b *candidate) int { return cmp.Or(b.last.Compare(a.last), cmp.Compare(a.n, b.n)) })
+	out := map[*candidate]bool{}
+	held := 0
+	for _, c := range raised {
+		if held += len(c.metas); held > most || c.last.Before(e.now.Add(-dormantAge)) {
+			out[c] = true
+		}
+	}
+	return out
+}
+
+// forgetMetas is how many members a campaign may have that is forgotten only as a
+// whole, when its last has become old.
+const forgetMetas = 64
+
+// goOn are the small campaigns that have a member from that meta on, as far as they
+// have no more than most members.
+func (e *Engine) goOn(from, most int) map[*candidate]bool {
+	out := map[*candidate]bool{}
+	for _, m := range e.metas[from:] {
+		if c := m.cand.top(); !c.raised && !c.gone && !out[c] && len(c.metas) <= min(forgetMetas, most) {
+			out[c] = true
+			most -= len(c.metas)
+		}
+	}
+	return out
+}
+
+// forget drops the older half of the metas, but those of raised incidents that are not
+// dormant and of small campaigns that go on.
 func (e *Engine) forget() {
-	kept := make([]*meta, 0, len(e.metas)/2)
+	half := len(e.metas) / 2
+	dormant, goesOn := e.dormant(half/2), e.goOn(half, half/4)
+	kept := make([]*meta, 0, half)
 	lag := 0
 	for i, m := range e.metas {
-		if i < len(e.metas)/2 && !m.cand.top().raised {
+		c := m.cand.top()
+		stays := i >= half || goesOn[c]
+		if c.raised {
+			stays = !dormant[c]
+		}
+		if !stays {
 			for _, a := range m.alerts {
 				delete(e.seen, a.ID)
 			}
 			e.dedup.close(m)
 			m.gone = true
-			m.cand.top().gone = true
+			c.gone = true
 			continue
 		}
 		if i < e.lag {
@@ -278,5 +325,12 @@ func (e *Engine) forget() {
 	}
 	clear(e.cands[len(live):])
 	e.cands = live
+	for id, seed := range e.stream.told {
+		if e.seen[seed] == nil {
+			delete(e.stream.told, id)
+		}
+	}
+	e.stream.turned = true
+	e.stream.kept = slices.DeleteFunc(e.stream.kept, func(k Kept) bool { return e.seen[k.Seed] == nil })
 	e.dropEntities()
 }

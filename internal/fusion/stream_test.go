@@ -278,3 +278,50 @@ func TestLedgerWhileAlertsArrive(t *testing.T) {
 		t.Errorf("folded again it is\n%s\nand was\n%s", b, a)
 	}
 }
+
+// What an engine forgets is what is over: not half of a slow campaign.
+func TestSlowCampaignOutlivesForgetting(t *testing.T) {
+	w := newWorld()
+	attack := map[int]bool{}
+	for i := range 3000 {
+		s := 3*86400 + float64(i)*20
+		host := fmt.Sprintf("h%d", i)
+		w.alert(s, "noise", model.Low, "discovery", host, ent(model.Host, model.Subject, host))
+		if i%20 == 10 && len(attack) < 6 {
+			k := len(attack)
+			attack[i] = true
+			w.alert(s+1, fmt.Sprintf("attack-%d", k), []model.Severity{model.Medium, model.High}[k/3%2], []string{"execution", "discovery", "credential-access", "lateral-movement", "collection", "exfiltration"}[k], ws1,
+				ent(model.Host, model.Subject, ws1), ent(model.User, model.Actor, `corp\mallory`), proc(model.Actor, "evil", `c:\evil.exe`))
+		}
+	}
+	w.alert(0, "noise", model.Low, "discovery", "h", ent(model.Host, model.Subject, "h")) // the engine has watched for days
+	w.sorted()
+	for _, most := range []int{1_000_000, 60} {
+		e := New(Options{Memory: w.mem, MaxMetas: most})
+		for _, a := range w.alerts {
+			e.Add(a)
+		}
+		rs := raisedOf(e.Incidents())
+		if len(rs) != 1 || len(rs[0].Members) < 6 {
+			dump(t, e, rs)
+			t.Errorf("of at most %d: %d incidents, want the campaign", most, len(rs))
+		}
+	}
+}
+
+// Ever new incidents push out the ones longest silent, and cost no more than noise.
+func TestFloodOfIncidentsIsBounded(t *testing.T) {
+	const most = 400
+	e, w := New(Options{MaxMetas: most}), newWorld()
+	for i := range 5000 {
+		host := fmt.Sprintf("h%d", i)
+		e.Add(w.alert(float64(i)*600, fmt.Sprintf("grave-%d", i), model.Critical, "impact", host, ent(model.Host, model.Subject, host)))
+		w.alerts = nil
+	}
+	if len(e.metas) > most+1 || len(e.stream.told) > most+1 || len(e.seen) > most+1 || len(e.stream.log) > most+1 {
+		t.Errorf("%d metas, %d incidents told, %d alerts seen, %d in the log", len(e.metas), len(e.stream.told), len(e.seen), len(e.stream.log))
+	}
+	if n := len(raisedOf(e.Incidents())); n == 0 {
+		t.Error("no incident is left")
+	}
+}
