@@ -85,16 +85,16 @@ func (w *round) alert(a *model.Alert, doc []byte) error {
 	at, last := clampMicro(a.Time), clampMicro(a.End)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		num, err = w.insert("INSERT INTO alert (id, incident, time, last, count, severity, rule, title, product, stage, verdict, known, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT json_extract(doc, '$.value') FROM decision JOIN decision_target ON decision = num WHERE target = ? AND kind = 'verdict' AND undone_by IS NULL ORDER BY at DESC, num DESC LIMIT 1), ?, ?)",
-			a.ID, a.Incident, at, last, a.Count, a.Severity.Rank(), clip(a.Rule.ID), clip(a.Rule.Title), clip(a.Product), string(a.Stage), a.ID, print, doc)
+		num, err = w.insert("INSERT INTO alert (id, incident, time, last, count, severity, rule, title, product, stage, verdict, known, updated, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT json_extract(doc, '$.value') FROM decision JOIN decision_target ON decision = num WHERE target = ? AND kind = 'verdict' AND undone_by IS NULL ORDER BY at DESC, num DESC LIMIT 1), ?, ?, ?)",
+			a.ID, a.Incident, at, last, a.Count, a.Severity.Rank(), clip(a.Rule.ID), clip(a.Rule.Title), clip(a.Product), string(a.Stage), a.ID, print, w.at, doc)
 		if err != nil {
 			return err
 		}
 	case err != nil:
 		return err
 	default:
-		if _, err := w.exec("UPDATE alert SET incident = coalesce(?, incident), time = ?, last = ?, count = ?, severity = ?, rule = ?, title = ?, product = ?, stage = ?, known = ?, doc = ? WHERE num = ?",
-			a.Incident, at, last, a.Count, a.Severity.Rank(), clip(a.Rule.ID), clip(a.Rule.Title), clip(a.Product), string(a.Stage), print, doc, num); err != nil {
+		if _, err := w.exec("UPDATE alert SET incident = coalesce(?, incident), time = ?, last = ?, count = ?, severity = ?, rule = ?, title = ?, product = ?, stage = ?, known = ?, updated = ?, doc = ? WHERE num = ?",
+			a.Incident, at, last, a.Count, a.Severity.Rank(), clip(a.Rule.ID), clip(a.Rule.Title), clip(a.Product), string(a.Stage), print, w.at, doc, num); err != nil {
 			return err
 		}
 		if known == print {

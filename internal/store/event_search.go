@@ -315,6 +315,7 @@ type view struct {
 type logView struct {
 	*log
 	frames []frame
+	upTo   int64 // where the last of them ends in the file
 }
 
 func (e *Events) look() (*view, error) {
@@ -325,7 +326,7 @@ func (e *Events) look() (*view, error) {
 	}
 	v := &view{segments: slices.Clone(e.segments)}
 	for _, l := range append(slices.Clone(e.waiting), e.head) {
-		v.logs = append(v.logs, logView{l, l.frames})
+		v.logs = append(v.logs, logView{l, l.frames, l.size})
 		l.acquire()
 	}
 	for _, s := range v.segments {

@@ -49,10 +49,11 @@ func casesMigrations() []string {
 		PRIMARY KEY (incident, version)) STRICT, WITHOUT ROWID;
 
 	CREATE TABLE alert (num INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, incident TEXT, time INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, severity INTEGER NOT NULL,
-		rule TEXT NOT NULL, title TEXT NOT NULL, product TEXT NOT NULL, stage TEXT NOT NULL, verdict TEXT, known INTEGER NOT NULL, doc BLOB NOT NULL) STRICT;
+		rule TEXT NOT NULL, title TEXT NOT NULL, product TEXT NOT NULL, stage TEXT NOT NULL, verdict TEXT, known INTEGER NOT NULL, updated INTEGER NOT NULL, doc BLOB NOT NULL) STRICT;
 	CREATE INDEX alert_time ON alert (time, num);
 	CREATE INDEX alert_incident ON alert (incident, time, num);
 	CREATE INDEX alert_rule ON alert (rule, time, num);
+	CREATE INDEX alert_free ON alert (updated, num) WHERE incident IS NULL;
 
 	CREATE TABLE entity (num INTEGER PRIMARY KEY, type TEXT NOT NULL, value TEXT NOT NULL, name TEXT NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, alerts INTEGER NOT NULL, incidents INTEGER NOT NULL,
 		UNIQUE (type, value)) STRICT;

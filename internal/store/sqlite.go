@@ -1,10 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -49,7 +52,7 @@ func (d *database) open(application int, migrations []string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
+	if err := errors.Join(ours(f, application), f.Close()); err != nil {
 		return err
 	}
 	const pragmas = "_pragma=busy_timeout(5000)&_pragma=trusted_schema(0)&_pragma=cache_size(-16384)&_pragma=temp_store(2)"
@@ -65,6 +68,30 @@ func (d *database) open(application int, migrations []string) error {
 	}
 	d.read.SetMaxOpenConns(readers)
 	d.read.SetMaxIdleConns(readers)
+	return nil
+}
+
+// ours looks at the header of a file, without changing it as opening it would: a database
+// of something else is left as it is. See https://sqlite.org/fileformat2.html#the_database_header.
+func ours(f *os.File, application int) error {
+	head := make([]byte, 100)
+	n, err := f.ReadAt(head, 0)
+	if n == 0 && errors.Is(err, io.EOF) {
+		return nil // new
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if !bytes.HasPrefix(head, []byte("SQLite format 3\x00")) {
+		return ErrForeign
+	}
+	if st, err := os.Stat(f.Name() + "-wal"); err == nil && st.Size() > 0 {
+		return nil // what the header says may have changed: migrate looks
+	}
+	be := binary.BigEndian
+	if schema, app := be.Uint32(head[40:]), be.Uint32(head[68:]); schema != 0 && app != uint32(application) {
+		return ErrForeign
+	}
 	return nil
 }
 
