@@ -59,6 +59,7 @@ func (c *cluster) empty(t *testing.T, b *Bus) {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel() // mostly waits
 	c := startCluster(t)
 	for i := range c.nodes {
 		c.start(i)
@@ -72,7 +73,28 @@ func TestCluster(t *testing.T) {
 			return b
 		})
 	})
+	t.Run("an engine that falls silent", c.silentEngine)
 	t.Run("killed leaders", c.killedLeaders)
+}
+
+// silentEngine: of two processes one leads a tenant, and is cut off. It knows so before
+// the other leads.
+func (c *cluster) silentEngine(t *testing.T) {
+	a, b := c.open(t, Options{Lease: 2 * time.Second}), c.open(t, Options{Lease: 2 * time.Second})
+	c.empty(t, a)
+	lost, err := a.Lead(t.Context(), "acme", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.conn.Close()
+	if _, err := b.Lead(t.Context(), "acme", "b"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-lost:
+	default:
+		t.Error("both lead")
+	}
 }
 
 // killedLeaders: who leads the stream is killed while messages are published and

@@ -24,6 +24,7 @@ func conformance(t *testing.T, open func(t *testing.T, o Options) *Bus) {
 		{"each message once and in order", eachOnce},
 		{"starts at any position", anyStart},
 		{"an id that was there is dropped, wherever one starts", duplicates},
+		{"a frame that is stored twice counts once", storedTwice},
 		{"waits for what comes", waits},
 		{"the error of the consumer ends it", consumerError},
 		{"full, and emptied", full},
@@ -191,6 +192,28 @@ func duplicates(t *testing.T, open func(t *testing.T, o Options) *Bus) {
 		if got[0].Position == end {
 			return // one more would wait for what never comes
 		}
+	}
+}
+
+// JetStream knows a frame that is sent again for two minutes of its clock. When the
+// clock jumps it does not, and consumers know it all the same.
+func storedTwice(t *testing.T, open func(t *testing.T, o Options) *Bus) {
+	b := open(t, Options{})
+	publish(t, b, "acme", text("a")) // makes the stream
+	m := text("b")
+	frame := appendMessage(nil, &m, b.madeID())
+	for range 2 {
+		if _, err := b.js.Publish(t.Context(), subject("acme"), frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, b, "acme", text("c"))
+	ds := read(t, b, "acme", 0, 3)
+	if got := bodies(ds); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("read %v", got)
+	}
+	if got := read(t, b, "acme", ds[1].Position+1, 1); string(got[0].Body) != "c" {
+		t.Errorf("who begins behind the first reads %q", got[0].Body)
 	}
 }
 

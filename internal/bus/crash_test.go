@@ -14,6 +14,7 @@ import (
 // A process that publishes is killed at random moments, again and again; the next one
 // publishes again what was not acknowledged. What was is there, each once.
 func TestKilledPublisherLosesNothing(t *testing.T) {
+	t.Parallel() // mostly waits
 	dir := t.TempDir()
 	const series = 8
 	next := make([]int, series)

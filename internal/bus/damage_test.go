@@ -83,6 +83,7 @@ func told(t *testing.T, b *Bus, at []uint64) (read []uint64, missing int) {
 
 // Each message is read as it was, or told missing: whatever happened to the files.
 func TestDamagedFiles(t *testing.T) {
+	t.Parallel() // mostly waits
 	const n = 60
 	for _, c := range []struct {
 		name   string
@@ -181,6 +182,65 @@ func TestSecondProcessIsKeptOut(t *testing.T) {
 	}
 }
 
+// The embedded server stops and starts while messages are published and read, as it
+// does after a disk was full.
+func TestServerThatStartsAgain(t *testing.T) {
+	t.Parallel() // mostly waits
+	b := openEmbedded(t, Options{})
+	publish(t, b, "acme", text("begin"))
+	stop := make(chan struct{})
+	published := make(chan int, 1)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-stop:
+				published <- n
+				return
+			default:
+			}
+			if _, err := b.Publish(t.Context(), "acme", text(fmt.Sprint(n))); err != nil {
+				t.Errorf("publish: %v", err)
+				published <- n
+				return
+			}
+			n++
+		}
+	}()
+	consumed := make(chan error, 1)
+	next := 0
+	go func() {
+		consumed <- b.Consume(t.Context(), "acme", 0, func(d Delivery) error {
+			switch string(d.Body) {
+			case "begin":
+				return nil
+			case "end":
+				return errEnough
+			case fmt.Sprint(next):
+				next++
+				return nil
+			}
+			return fmt.Errorf("%q came when %d was next", d.Body, next)
+		})
+	}()
+	for range 3 {
+		time.Sleep(100 * time.Millisecond)
+		if err := b.server.restart(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+	close(stop)
+	n := <-published
+	publish(t, b, "acme", text("end"))
+	if err := <-consumed; !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	if next != n || n < 4 {
+		t.Errorf("%d messages read, %d published", next, n)
+	}
+}
+
 func TestBadOptions(t *testing.T) {
 	for _, o := range []Options{{}, {Dir: "a", URL: "b"}} {
 		if b, err := Open(t.Context(), o); err == nil {
@@ -200,6 +260,7 @@ func TestBadOptions(t *testing.T) {
 // A disk that becomes full: publishing fails and says so, what was acknowledged stays,
 // and when there is room it goes on by itself.
 func TestFullDisk(t *testing.T) {
+	t.Parallel() // mostly waits
 	for _, c := range []struct {
 		name    string
 		minFree int64

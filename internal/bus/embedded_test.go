@@ -35,4 +35,7 @@ func openEmbedded(t *testing.T, o Options) *Bus {
 	return b
 }
 
-func TestEmbedded(t *testing.T) { conformance(t, openEmbedded) }
+func TestEmbedded(t *testing.T) {
+	t.Parallel() // mostly waits
+	conformance(t, openEmbedded)
+}
