@@ -493,6 +493,7 @@ const (
 	upkeepEvery = 10 * time.Second
 	trimEvery   = time.Minute
 	burnEvery   = time.Minute
+	changesKept = 30 * 24 * time.Hour // who reads changes slower has missed some, and is told so
 )
 
 // upkeep does what is due from time to time until ctx ends.
@@ -512,7 +513,7 @@ func (s *Service) upkeep(ctx context.Context) {
 		}
 		if now.Sub(trimmed) >= trimEvery {
 			trimmed = now
-			s.trim(ctx)
+			s.trim(ctx, now)
 		}
 		select {
 		case <-ctx.Done():
@@ -546,11 +547,21 @@ func (s *Service) judge(ctx context.Context, now time.Time, burning map[string]b
 }
 
 // trim lets go of what is kept no longer.
-func (s *Service) trim(ctx context.Context) {
+func (s *Service) trim(ctx context.Context, now time.Time) {
 	r := s.config().Retention
 	for _, t := range s.tenants() {
 		k, err := t.events.Maintain(ctx, store.Retention{Age: time.Duration(r.Events), Bytes: int64(r.EventsBytes)})
 		if err != nil && ctx.Err() == nil {
+			s.log.Warn("what is kept no longer could not be removed", "tenant", t.id, "cause", err)
+		}
+		keep := store.CasesRetention{Changes: now.Add(-changesKept)}
+		if r.Alerts > 0 {
+			keep.Alerts = now.Add(-time.Duration(r.Alerts))
+		}
+		if r.Incidents > 0 {
+			keep.Incidents = now.Add(-time.Duration(r.Incidents))
+		}
+		if _, err := t.cases.Prune(ctx, keep); err != nil && ctx.Err() == nil {
 			s.log.Warn("what is kept no longer could not be removed", "tenant", t.id, "cause", err)
 		}
 		if k.Dropped > 0 {

@@ -83,7 +83,7 @@ func (s *Service) Open(id string) (server.TenantStore, bool) {
 	if err != nil {
 		return server.TenantStore{}, false
 	}
-	return server.TenantStore{Cases: t.cases}, true
+	return server.TenantStore{Cases: t.cases, Events: t.events}, true
 }
 
 // Create opens a tenant's folder, making it when missing, and starts its engine.
