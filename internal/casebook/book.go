@@ -17,6 +17,7 @@ type Book struct {
 	pairs   []Pair
 	splits  map[string]bool   // alerts that a split takes out
 	seeds   map[string]string // incident named in the journal to the alert it began with
+	judged  map[string]string // verdicts by what they name, of incidents by the alert each began with after "inc "
 	keep    matchers          // exclusions
 	things  map[model.EntityKey]*entry
 	quiet   matchers // suppressions
@@ -45,7 +46,7 @@ func (p *Pair) Why() string { return by(&p.Decision) }
 // Apply works out what of a journal is in force over alerts. A decision about what
 // is not among them waits: it does nothing, and is told.
 func (j *Journal) Apply(alerts []*model.Alert) *Book {
-	b := &Book{groups: newGroups(), splits: map[string]bool{}, seeds: map[string]string{}, things: map[model.EntityKey]*entry{}}
+	b := &Book{groups: newGroups(), splits: map[string]bool{}, seeds: map[string]string{}, judged: map[string]string{}, things: map[model.EntityKey]*entry{}}
 	if j == nil {
 		return b
 	}
@@ -158,6 +159,14 @@ func (b *Book) enact(x *entry) {
 				b.together(x, to, t[0])
 			}
 		}
+	case model.JudgeAs:
+		k := t[0]
+		if seed := b.seeds[k]; seed != "" {
+			k = "inc " + seed
+		}
+		if b.judged[k] == "" { // the latest verdict holds
+			b.judged[k] = x.d.Value
+		}
 	case model.Exclude:
 		if k, ok := Entity(x.d.Where.Entity); ok {
 			b.things[k] = x
@@ -260,6 +269,23 @@ func (b *Book) Pairs() []Pair {
 
 // Splits says whether a decision took an alert out of an incident for one of its own.
 func (b *Book) Splits(alert string) bool { return b != nil && b.splits[alert] }
+
+// Verdict returns the verdict on an alert; empty if there is none.
+func (b *Book) Verdict(alert string) string {
+	if b == nil {
+		return ""
+	}
+	return b.judged[alert]
+}
+
+// VerdictOn returns the verdict on the incident that began with an alert; empty if
+// there is none.
+func (b *Book) VerdictOn(seed string) string {
+	if b == nil {
+		return ""
+	}
+	return b.judged["inc "+seed]
+}
 
 // Excluded says whether an alert is kept out of fusion.
 func (b *Book) Excluded(a *model.Alert) bool { return b != nil && b.keep.find(a) != nil }

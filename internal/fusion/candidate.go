@@ -25,6 +25,7 @@ type candidate struct {
 	recalled bool // and with those that the ledger remembers
 	forced   bool // an incident by decision, whatever speaks for it
 	handed   bool // over by another engine
+	closed   bool // judged harmless: what comes later is another matter
 
 	seed    *meta
 	since   time.Time // when it was raised: the latest event time that had come in
@@ -437,6 +438,9 @@ type actor struct {
 	most  float64
 }
 
+// routineTimes is how often it must have been so: once, if people said so.
+const routineTimes = 2
+
 // routine says whether one user dominates c whose earlier work scored as high: it
 // then has to exceed that by a good part.
 func (e *Engine) routine(c *candidate) bool {
@@ -448,7 +452,8 @@ func (e *Engine) routine(c *candidate) bool {
 		if o.into != nil || o.gone {
 			continue
 		}
-		if !o.last.Before(e.now.Add(-6 * time.Hour)) {
+		judged := harmless(e.verdictOn(o))
+		if !judged && !o.last.Before(e.now.Add(-6*time.Hour)) {
 			rest = append(rest, o)
 			continue
 		}
@@ -458,7 +463,9 @@ func (e *Engine) routine(c *candidate) bool {
 				a = &actor{}
 				e.actors[u] = a
 			}
-			a.times++
+			if a.times++; judged {
+				a.times = max(a.times, routineTimes)
+			}
 			a.most = max(a.most, o.spawn)
 		}
 	}
@@ -468,7 +475,7 @@ func (e *Engine) routine(c *candidate) bool {
 		return false
 	}
 	a := e.actors[u]
-	return a != nil && a.times >= 2 && c.score < 1.3*a.most
+	return a != nil && a.times >= routineTimes && c.score < 1.3*a.most
 }
 
 // dominator is the user whom at least six of ten members carry.

@@ -64,7 +64,7 @@ func (x *bind) note(m *meta, a *model.Alert) {
 
 // bars says whether decisions keep m out of c.
 func (x *bind) bars(m *meta, c *candidate) bool {
-	return m.group != 0 && slices.ContainsFunc(c.bound, func(g int) bool { return x.book.Apart(g, m.group) })
+	return c.closed || m.group != 0 && slices.ContainsFunc(c.bound, func(g int) bool { return x.book.Apart(g, m.group) })
 }
 
 // parted says whether decisions keep an alert, be it of another run, out of c.
@@ -75,6 +75,9 @@ func (x *bind) parted(alert string, c *candidate) bool {
 
 // barsAll says whether decisions keep two campaigns apart.
 func (x *bind) barsAll(c, o *candidate) bool {
+	if c.closed || o.closed {
+		return true
+	}
 	if len(c.bound) == 0 || len(o.bound) == 0 {
 		return false
 	}

@@ -1,6 +1,7 @@
 package fusion
 
 import (
+	"cmp"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -42,7 +43,12 @@ func (e *Engine) Decide(b *casebook.Book) []Change {
 	e.live, e.begin = true, begin
 	s.alert, s.clocks, s.turned = "", map[string]time.Time{}, true
 	e.resume(kept)
-	for _, a := range log {
+	closing := e.closing()
+	for i, a := range log {
+		for len(closing) > 0 && s.closed[closing[0]] < s.order[i] {
+			e.close(closing[0])
+			closing = closing[1:]
+		}
 		if e.seen[a.ID] == nil && !b.Excluded(a) {
 			e.add(a, s.late(a))
 		}
@@ -56,8 +62,39 @@ func (e *Engine) Decide(b *casebook.Book) []Change {
 	slices.Sort(ids)
 	for _, id := range ids {
 		e.stand(id, was[id])
+		e.close(was[id].seed)
 	}
 	return e.compare(was, ids)
+}
+
+// closing are the incidents judged harmless, by the alert each began with, in the order
+// in which they were judged. A verdict taken back closes nothing.
+func (e *Engine) closing() []string {
+	closed := e.stream.closed
+	var out []string
+	for seed := range closed {
+		if harmless(e.opt.Decisions.VerdictOn(seed)) {
+			out = append(out, seed)
+		} else {
+			delete(closed, seed)
+		}
+	}
+	slices.SortFunc(out, func(a, b string) int { return cmp.Or(cmp.Compare(closed[a], closed[b]), strings.Compare(a, b)) })
+	return out
+}
+
+// close ends an incident that was judged harmless: what comes from then on is not of it.
+func (e *Engine) close(seed string) {
+	m := e.seen[seed]
+	if m == nil || !harmless(e.opt.Decisions.VerdictOn(seed)) {
+		return
+	}
+	if c := m.cand.top(); c != nil && (c.seed == m || e.stream.closed[seed] > 0) {
+		c.closed = true
+		if e.stream.closed[seed] == 0 {
+			e.stream.closed[seed] = max(e.stream.last, 1)
+		}
+	}
 }
 
 // standings are the incidents by id.

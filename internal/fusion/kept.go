@@ -27,6 +27,7 @@ type Kept struct {
 	Direct    bool        `json:"direct,omitempty"`   // by one alert
 	Slight    bool        `json:"slight,omitempty"`   // without the bits for it
 	Recalled  bool        `json:"recalled,omitempty"` // with those that the ledger remembers
+	Closed    bool        `json:"closed,omitempty"`   // judged harmless
 	Redirects []string    `json:"redirects,omitempty"`
 	Bursts    []KeptBurst `json:"bursts"` // in the order in which they were judged
 }
@@ -90,7 +91,7 @@ func (e *Engine) Retained() []Kept {
 		if c.into != nil || c.gone || !c.raised || c.last.Before(e.now.Add(-dormantAge)) {
 			continue
 		}
-		k := Kept{ID: e.idOf(c), Seed: c.seed.alerts[0].ID, Raised: c.since, Score: c.score, Direct: c.direct, Slight: c.slight, Recalled: c.recalled, Redirects: also[c]}
+		k := Kept{ID: e.idOf(c), Seed: c.seed.alerts[0].ID, Raised: c.since, Score: c.score, Direct: c.direct, Slight: c.slight, Recalled: c.recalled, Closed: c.closed, Redirects: also[c]}
 		slices.Sort(k.Redirects)
 		metas := slices.Clone(c.metas)
 		slices.SortFunc(metas, func(a, b *meta) int { return a.n - b.n })
@@ -154,6 +155,7 @@ func (e *Engine) resume(kept []Kept) {
 		if k.Raised.Before(c.since) {
 			c.since = k.Raised
 		}
+		c.closed = c.closed || k.Closed && (e.opt.Decisions == nil || harmless(e.verdictOn(c)))
 		e.stream.told[e.idOf(c)] = c.seed.alerts[0].ID
 		for _, id := range append(k.Redirects, k.ID) {
 			if e.stream.told[id] == "" {

@@ -26,6 +26,9 @@ const (
 type stream struct {
 	alert  string               // the one at hand; empty while decisions are obeyed
 	log    []*model.Alert       // what is held, in order of arrival
+	order  []int                // and the number of each, by arrival
+	last   int                  // such number
+	closed map[string]int       // incidents judged harmless, by the alert each began with, to last at that time
 	told   map[string]string    // id of every incident that was told of, to the alert it began with
 	clocks map[string]time.Time // by product: the latest time it stamped
 	kept   []Kept               // what the engine began with
@@ -35,7 +38,7 @@ type stream struct {
 }
 
 func newStream() stream {
-	return stream{told: map[string]string{}, clocks: map[string]time.Time{}}
+	return stream{told: map[string]string{}, clocks: map[string]time.Time{}, closed: map[string]int{}}
 }
 
 // rate is how often, an hour and a place, attacks begin, as far as it is known by now.
@@ -75,7 +78,8 @@ func (e *Engine) Add(a *model.Alert) []Change {
 		return nil
 	}
 	e.stream.alert = a.ID
-	e.stream.log = append(e.stream.log, a)
+	e.stream.last++
+	e.stream.log, e.stream.order = append(e.stream.log, a), append(e.stream.order, e.stream.last)
 	e.add(a, late)
 	return e.changes
 }
@@ -213,6 +217,10 @@ func (e *Engine) Alerts() []*model.Alert { return e.stream.log }
 // attack does not teach the engine that it is normal before it is recognised.
 const learnLag = 15 * time.Minute
 
+// quarantineFrom is how long an engine must have watched to keep incidents out of
+// what it learns.
+const quarantineFrom = 24 * time.Hour
+
 // ownLearned is up to how many members what was learnt of a campaign does not speak
 // against it. What goes on is how things are, and would else draw in ever more.
 const ownLearned = 32
@@ -221,9 +229,7 @@ const ownLearned = 32
 func (e *Engine) learn() {
 	for ; e.lag < len(e.metas) && e.metas[e.lag].first.Before(e.now.Add(-learnLag)); e.lag++ {
 		m := e.metas[e.lag]
-		// What is held back from the first day on never becomes known, and what is
-		// not known draws in more of its kind: nothing is held back before a day.
-		if m.late || m.torn || m.first.Sub(e.begin) >= 24*time.Hour && quarantined(m) {
+		if !e.teaches(m) {
 			continue
 		}
 		e.rates.add(m)
@@ -299,13 +305,18 @@ func (e *Engine) forget() {
 		kept = append(kept, m)
 	}
 	e.metas, e.lag = kept, lag
-	log := make([]*model.Alert, 0, len(e.seen))
-	for _, a := range e.stream.log {
+	log, order := make([]*model.Alert, 0, len(e.seen)), make([]int, 0, len(e.seen))
+	for i, a := range e.stream.log {
 		if e.seen[a.ID] != nil {
-			log = append(log, a)
+			log, order = append(log, a), append(order, e.stream.order[i])
 		}
 	}
-	e.stream.log = log
+	e.stream.log, e.stream.order = log, order
+	for seed := range e.stream.closed {
+		if e.seen[seed] == nil {
+			delete(e.stream.closed, seed)
+		}
+	}
 	groups := map[groupKey]groupID{}
 	firings := map[groupID]int{}
 	for _, m := range kept {
