@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/catena-sec/catena/internal/store"
 )
 
@@ -476,5 +478,21 @@ func TestTheAddressBehindProxies(t *testing.T) {
 	r.RemoteAddr = "192.0.2.7:1"
 	if a := w.s.addressOf(r).String(); a != "192.0.2.7" {
 		t.Errorf("not from a proxy: %s", a)
+	}
+}
+
+func TestPartsOfTheEngineAreForThoseOfEveryTenant(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Gather = prometheus.NewRegistry() })
+	var h Health
+	w.want(w.api(Responder, http.MethodGet, "/health", nil), 200).json(t, &h)
+	if !h.Ready || len(h.Checks) != 0 {
+		t.Errorf("to one of a tenant: %+v", h)
+	}
+	w.want(w.api(Administrator, http.MethodGet, "/health", nil), 200).json(t, &h)
+	if len(h.Checks) == 0 {
+		t.Errorf("to one of every tenant: %+v", h)
+	}
+	for token, want := range map[string]int{"": 401, w.tokens[Responder]: 401, w.tokens[Administrator]: 200, w.token("narrow", []Grant{{everyTenant, Administrator}}, "incidents:read"): 401} {
+		w.want(w.ask(token, http.MethodGet, "/metrics", nil), want)
 	}
 }

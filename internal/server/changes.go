@@ -38,6 +38,9 @@ func (s *Server) changeRoutes() {
 			if err != nil {
 				return nil, err
 			}
+			for i := range l {
+				l[i].Tenant = c.tenant
+			}
 			out := Changes{Items: l, Last: in.After, Missed: in.After > 0 && first > in.After+1}
 			if len(l) > 0 {
 				out.Last = l[len(l)-1].Seq
@@ -122,6 +125,7 @@ func (s *Server) stream(ctx context.Context, c *call, w *eventWriter, after int6
 		}
 		resumed = true
 		for _, ch := range l {
+			ch.Tenant = c.tenant
 			if err := w.send(ch.Seq, "change", ch); err != nil {
 				return err
 			}

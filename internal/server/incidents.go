@@ -212,13 +212,14 @@ type Story struct {
 	Clocks    *model.Clocks     `json:"clocks,omitempty"`
 	Times     model.Milestones  `json:"milestones"`
 	Like      []model.Lookalike `json:"lookalikes"`
+	Related   []model.Related   `json:"related"`
 }
 
 func storyOf(x *store.Case) Story {
 	i := &x.Incident
 	return Story{ID: x.ID, Title: i.Title, Severity: i.Severity, Score: i.Score, Terms: i.ScoreTerms, Status: x.Status, Owner: x.Owner, Verdict: x.Verdict,
 		FirstSeen: i.FirstSeen, LastSeen: i.LastSeen, Root: i.Root, Summary: i.Summary, Chapters: i.Chapters, Steps: i.Steps, Stages: i.Stages, Impact: i.Impact,
-		Next: i.Next, Silences: i.Silences, Clocks: i.Clocks, Times: x.Milestones, Like: i.Lookalikes}
+		Next: i.Next, Silences: i.Silences, Clocks: i.Clocks, Times: x.Milestones, Like: i.Lookalikes, Related: i.Related}
 }
 
 // decisionPage is one page of the journal.

@@ -55,22 +55,6 @@ func (s *Server) mcpHandler() http.Handler {
 	})
 }
 
-// ServeStdio serves the Model Context Protocol on standard input and output, to who
-// started the process and with the rights of a token.
-func (s *Server) ServeStdio(ctx context.Context, token string) error {
-	if _, err := s.tokenPrincipal(ctx, token); err != nil {
-		return err
-	}
-	srv := s.mcpServer(func(ctx context.Context, need string, role Role, tenant string) (*call, error) {
-		p, err := s.tokenPrincipal(ctx, token) // which may end while the process runs
-		if err != nil {
-			return nil, err
-		}
-		return s.toolCall(ctx, p, need, role, tenant)
-	})
-	return srv.Run(ctx, &mcp.StdioTransport{})
-}
-
 // toolCall says whether the caller of a tool may, and of which tenant he asks.
 func (s *Server) toolCall(ctx context.Context, p *principal, need string, role Role, tenant string) (*call, error) {
 	if p == nil || !scopeAllows(p.scopes, "mcp:read") || !scopeAllows(p.scopes, need) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,19 +14,10 @@ import (
 	"github.com/catena-sec/catena/internal/store"
 )
 
-// bearer sends a token with every request.
-type bearer struct{ token string }
-
-func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+b.token)
-	return http.DefaultTransport.RoundTrip(r)
-}
-
 func (w *world) assistant(token string) *mcp.ClientSession {
 	w.t.Helper()
 	c := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
-	s, err := c.Connect(w.t.Context(), &mcp.StreamableClientTransport{Endpoint: w.web.URL + "/mcp", HTTPClient: &http.Client{Transport: bearer{token}}, MaxRetries: -1, DisableStandaloneSSE: true}, nil)
+	s, err := c.Connect(w.t.Context(), &mcp.StreamableClientTransport{Endpoint: w.web.URL + "/mcp", HTTPClient: &http.Client{Transport: bearing{token, nil}}, MaxRetries: -1, DisableStandaloneSSE: true}, nil)
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -198,5 +190,30 @@ func TestProposalsAreFew(t *testing.T) {
 		if (err != nil) != (i >= maxOpen) {
 			t.Fatalf("proposal %d: %v", i, err)
 		}
+	}
+}
+
+func TestAssistantsOverStandardInput(t *testing.T) {
+	w := newWorld(t)
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- ServeStdio(t.Context(), inR, outW, w.web.URL+"/", w.tokens[Viewer], nil) }()
+	c := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	s, err := c.Connect(t.Context(), &mcp.IOTransport{Reader: outR, Writer: inW}, nil)
+	must(t, err)
+	if text, failed := call1(t, s, "list_incidents", nil); failed || !strings.Contains(text, incidentNo(1000)) {
+		t.Errorf("%s", text)
+	}
+	w.want(w.api(Administrator, http.MethodDelete, "/tokens/t-viewer", nil), 204)
+	if text, failed := call1(t, s, "list_incidents", nil); !failed || strings.Contains(text, incidentNo(1000)) {
+		t.Errorf("after the token was revoked: %s", text)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "no more") {
+		t.Errorf("ended with %v", err)
+	}
+	_, _ = inW.Close(), s.Close()
+	if err := ServeStdio(t.Context(), io.NopCloser(strings.NewReader("")), outW, w.web.URL, "x", nil); err == nil {
+		t.Error("what is no token is taken")
 	}
 }

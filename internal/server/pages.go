@@ -87,9 +87,9 @@ func (s *Server) pageRoutes(mux *http.ServeMux, wrap func(http.HandlerFunc) http
 		h := promhttp.HandlerFor(s.o.Gather, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second, DisableCompression: true})
 		mux.Handle("GET /metrics", s.authenticated(wrap(func(w http.ResponseWriter, r *http.Request) {
 			p := principalOf(r.Context())
-			if !s.o.OpenMetrics && (p == nil || p.scopes != nil && !scopeAllows(p.scopes, "sources:read")) {
+			if !s.o.OpenMetrics && (p == nil || p.everywhere().rank() == 0 || p.scopes != nil && !scopeAllows(p.scopes, "sources:read")) {
 				w.Header().Set("WWW-Authenticate", "Bearer")
-				writeProblem(w, http.StatusUnauthorized, "send a token with the scope sources:read as Authorization: Bearer")
+				writeProblem(w, http.StatusUnauthorized, "send a token of every tenant with the scope sources:read as Authorization: Bearer")
 				return
 			}
 			h.ServeHTTP(w, r)
@@ -324,7 +324,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/login", http.StatusSeeOther)
 		return
 	}
-	h := s.o.Engine.Health(r.Context())
+	h := s.health(r.Context(), p)
 	d := homeData{Title: "Start", Version: s.o.Version, Account: p.name, Tenant: p.firstTenant(), Console: consoleHint, CSRF: p.csrf, Ready: h.Ready, Checks: h.Checks}
 	if t, ok := s.tenant(r.Context(), p, d.Tenant); ok {
 		l, err := t.Cases.Incidents(r.Context(), store.IncidentFilter{Open: ptr(true), Limit: 20})

@@ -142,6 +142,9 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
+// bodyWithin is how long a body of a request may take to come.
+const bodyWithin = 30 * time.Second
+
 // build makes the handler: the API and the pages behind what all requests pass.
 func (s *Server) build() error {
 	apiMux := http.NewServeMux()
@@ -164,7 +167,17 @@ func (s *Server) build() error {
 	s.finish()
 
 	mux := http.NewServeMux()
-	limit := func(h http.Handler) http.Handler { return http.MaxBytesHandler(h, maxBody) }
+	limit := func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength != 0 { // a body that comes drop by drop shall not hold a connection
+				if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin)); err != nil {
+					s.o.Log.Debug("no deadline for a body", "error", err) // as over HTTP/2 of a test
+				}
+				r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
 	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{"text/event-stream"}),
 		// What is secret and what a caller chose may stand in one answer: their common length
 		// shall tell nothing.
