@@ -151,12 +151,15 @@ type taking struct {
 const errNoToken = "a token is needed: Authorization: Bearer TOKEN"
 
 // grant tells what the token of a request gives.
-func (in *intake) grant(r *http.Request) (Grant, error) {
-	token := tokenOf(r.Header)
+func (in *intake) grant(r *http.Request) (Grant, error) { return in.grantOf(r.Context(), r.Header) }
+
+// grantOf is grant of what names the sender in headers.
+func (in *intake) grantOf(ctx context.Context, h http.Header) (Grant, error) {
+	token := tokenOf(h)
 	if token == "" {
 		return Grant{}, &refusal{status: http.StatusUnauthorized, cause: errNoToken}
 	}
-	g, err := in.authenticate(r.Context(), token)
+	g, err := in.authenticate(ctx, token)
 	switch {
 	case errors.Is(err, ErrToken):
 		return Grant{}, &refusal{status: http.StatusUnauthorized, cause: "the token is not valid for sending evidence"}
