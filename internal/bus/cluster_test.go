@@ -64,8 +64,8 @@ func TestCluster(t *testing.T) {
 	for i := range c.nodes {
 		c.start(i)
 	}
+	c.settled(t, c.open(t, Options{}))
 	t.Run("conformance", func(t *testing.T) {
-		c.settled(t, c.open(t, Options{}))
 		conformance(t, func(t *testing.T, o Options) *Bus {
 			t.Helper()
 			b := c.open(t, o)
