@@ -187,6 +187,13 @@ func (c *contest) rows() []eval.Row {
 	for _, m := range c.order {
 		out = append(out, c.tallies[m].Row())
 	}
+	baseline := func(r eval.Row) int {
+		if strings.HasPrefix(r.Method, ours) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(out, func(x, y eval.Row) int { return cmp.Compare(baseline(x), baseline(y)) })
 	return out
 }
 
