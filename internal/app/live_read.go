@@ -80,7 +80,7 @@ func (w *liveWorker) digest(j liveJob) (out *digested) {
 	}
 	out.input.Format = d.Name()
 	w.worker.rows, w.worker.received = &out.rows, out.at
-	defer func() { w.worker.rows = nil }()
+	defer func() { w.worker.rows, w.worker.rowed = nil, nil }()
 	err = frames(out.input, d, content, func(e model.InputError) { out.fail(e) }, func(c job) error {
 		s := w.worker.scan(c)
 		for _, e := range s.errors {

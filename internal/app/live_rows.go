@@ -28,7 +28,8 @@ type EventRow struct {
 // batch's message.
 func (w *worker) row(ev *model.Event) {
 	w.registry.Entities(ev)
-	r := EventRow{Time: ev.Time.UTC(), Received: w.received, ID: ev.ID(), Input: w.intern(ev.Ref.Input), Format: w.intern(ev.Format),
+	w.rowed, w.digest = ev, ev.Digest()
+	r := EventRow{Time: ev.Time.UTC(), Received: w.received, ID: w.digest.ID(), Input: w.intern(ev.Ref.Input), Format: w.intern(ev.Format),
 		Host: w.intern(ev.Host), Code: w.intern(ev.Code),
 		Source: model.LogSource{Product: w.intern(ev.Source.Product), Category: w.intern(ev.Source.Category), Service: w.intern(ev.Source.Service)}}
 	if r.Time.IsZero() || r.Time.After(w.received.Add(futureMost)) {

@@ -101,8 +101,10 @@ type worker struct {
 	act     model.Observation // scratch
 	rules   []int32           // scratch
 
-	rows     *[]EventRow // where every event is put, for the live engine; nil for an analysis
-	received time.Time   // of rows
+	rows     *[]EventRow  // where every event is put, for the live engine; nil for an analysis
+	received time.Time    // of rows
+	rowed    *model.Event // of which digest is
+	digest   model.Digest
 }
 
 func newWorker(s *scanner) worker {
@@ -203,7 +205,11 @@ func (w *worker) sight(ev *model.Event, stamps clock.Stamps, at time.Time) time.
 	}
 	w.registry.Entities(ev)
 	w.observe(ev)
-	w.pages.add(&s, ev.Digest())
+	digest := w.digest
+	if w.rowed != ev {
+		digest = ev.Digest()
+	}
+	w.pages.add(&s, digest)
 	w.rules = s.rules
 	return at
 }

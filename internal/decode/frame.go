@@ -36,6 +36,24 @@ func buffered(r io.Reader) (*bufio.Reader, io.Reader) {
 	return b, bufferedSized{b, s}
 }
 
+// text is the UTF-8 of r, which is sized if r is and has little: so that what is made
+// ready for it is little too.
+func text(r io.Reader) io.Reader {
+	s, ok := r.(sized)
+	if !ok || s.Len() >= ChunkTarget/2 {
+		return utf8Reader(r)
+	}
+	return atMost{utf8Reader(r), 2 * s.Len()} // UTF-16 grows by half
+}
+
+// atMost is a reader of at most so many bytes.
+type atMost struct {
+	io.Reader
+	most int
+}
+
+func (a atMost) Len() int { return a.most }
+
 type bufferedSized struct {
 	*bufio.Reader
 	behind sized

@@ -14,7 +14,8 @@ import (
 // has none (arrays, wrappers, records without line ends) it follows brackets and
 // quotes.
 func (d *jsonDecoder) Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
-	f := jsonFramer{r: utf8Reader(r), emit: emit, bad: bad, home: d.buffers}
+	f := jsonFramer{r: text(r), emit: emit, bad: bad, home: d.buffers}
+	f.room = min(room(f.r), ChunkTarget+ChunkTarget/4)
 	return f.run()
 }
 
@@ -26,6 +27,7 @@ type jsonFramer struct {
 	emit   func(Chunk) error
 	bad    func(model.InputError)
 	home   buffers
+	room   int // of a buffer
 	buf    []byte
 	offset int64 // of buf[0]
 	record int64 // records before buf[0]
@@ -100,7 +102,7 @@ func (f *jsonFramer) flush(n int, records int64) error {
 
 // advance begins a new buffer after the first n bytes: chunks keep the old one.
 func (f *jsonFramer) advance(n int) {
-	f.buf = append(f.home.get(max(ChunkTarget+ChunkTarget/4, 2*(len(f.buf)-n))), f.buf[n:]...)
+	f.buf = append(f.home.get(max(f.room, 2*(len(f.buf)-n))), f.buf[n:]...)
 	f.offset += int64(n)
 	f.p = max(0, f.p-n)
 	f.cut, f.found = 0, 0

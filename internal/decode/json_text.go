@@ -20,12 +20,16 @@ func stringBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), le
 // r has ended. It fills the space it asks for where r has that much, so that
 // where buffers end does not depend on the sizes of r's reads.
 func readMore(r io.Reader, buf []byte) ([]byte, bool, error) {
-	if cap(buf)-len(buf) < ChunkTarget {
-		grown := make([]byte, len(buf), 2*len(buf)+ChunkTarget)
+	more := ChunkTarget
+	if s, ok := r.(sized); ok {
+		more = min(more, s.Len()+1) // the one byte is to meet the end
+	}
+	if cap(buf)-len(buf) < more {
+		grown := make([]byte, len(buf), 2*len(buf)+more)
 		copy(grown, buf)
 		buf = grown
 	}
-	want, idle := len(buf)+ChunkTarget, 0
+	want, idle := len(buf)+more, 0
 	for len(buf) < want {
 		n, err := r.Read(buf[len(buf):want])
 		buf = buf[:len(buf)+n]

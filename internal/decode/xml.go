@@ -76,7 +76,7 @@ var xmlEventEnd = []byte("</Event>")
 
 // Frame cuts after the last </Event> within reach of the chunk size.
 func (windowsXML) Frame(r io.Reader, emit func(Chunk) error, bad func(model.InputError)) error {
-	r = utf8Reader(r)
+	r = text(r)
 	var (
 		buf      []byte
 		offset   int64 // of buf[0]

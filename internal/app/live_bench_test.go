@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/simulate"
+	"github.com/catena-sec/catena/internal/source"
+)
+
+// BenchmarkLive is how fast the live engine reads what waits for it, with all our rules:
+// the simulator's day, and a labelled capture as NDJSON. The stream and the store are in
+// memory, so it is the engine's own cost.
+func BenchmarkLive(b *testing.B) {
+	a, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("simulator", func(b *testing.B) {
+		benchLive(b, a, pieces(b, a, simulated(b, simulate.Options{Seed: 1}), nil, spans(3, time.Minute, 10*time.Minute)))
+	})
+	b.Run("LSASS_campaign_01", func(b *testing.B) {
+		benchLive(b, a, linePieces(b, filepath.Join(dataFolder(b), "otrf_compound", "LSASS_campaign_01"), 200))
+	})
+}
+
+// linePieces are the files of a folder as batches of so many lines.
+func linePieces(tb testing.TB, path string, lines int) []piece {
+	tb.Helper()
+	var out []piece
+	at := time.Now()
+	err := source.Walk(tb.Context(), []string{path}, source.Options{}, func(in source.Input) error {
+		return frameAll(in, func(name string, data []byte, head []byte) {
+			for len(data) > 0 {
+				n, cut := 0, 0
+				for cut < len(data) && n < lines {
+					i := slices.Index(data[cut:], '\n')
+					if i < 0 {
+						cut = len(data)
+						break
+					}
+					cut, n = cut+i+1, n+1
+				}
+				out = append(out, piece{at: at, batch: model.Batch{Source: "http", Peer: name, Received: at, Head: head, Data: data[:cut]}})
+				at, data = at.Add(10*time.Millisecond), data[cut:]
+			}
+		})
+	}, func(path string, e model.InputError) { tb.Logf("%s: %s", path, e.Cause) })
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return out
+}
+
+// frameAll hands on the whole lines of an input of text, and of one with a header that.
+func frameAll(in source.Input, emit func(name string, data, head []byte)) error {
+	var data []byte
+	for {
+		buf := make([]byte, 1<<20)
+		n, err := in.Reader.Read(buf)
+		data = append(data, buf[:n]...)
+		if err != nil {
+			break
+		}
+	}
+	var head []byte
+	for len(data) > 0 && data[0] == '#' {
+		i := slices.Index(data, '\n')
+		if i < 0 {
+			break
+		}
+		head, data = append(head, data[:i+1]...), data[i+1:]
+	}
+	emit(in.Path, data, head)
+	return nil
+}
+
+func benchLive(b *testing.B, a *App, ps []piece) {
+	b.Helper()
+	size := int64(0)
+	for i := range ps {
+		size += int64(len(ps[i].batch.Data))
+	}
+	b.SetBytes(size)
+	rows := 0
+	gc, all := processorTime()
+	for b.Loop() {
+		s, cases, events := newMemStream(), newMemCases(), &countedEvents{}
+		feed(b, s, ps, time.Second)
+		l := NewLive(a, s, cases, events, LiveOptions{Dir: b.TempDir(), Tick: time.Hour})
+		if err := runTo(b, l, s.len(), nil); err != nil {
+			b.Fatal(err)
+		}
+		rows += events.rows
+	}
+	gcNow, allNow := processorTime()
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "events/s")
+	if rows > 0 {
+		b.ReportMetric((allNow-all)*1e9/float64(rows), "cpu-ns/event")
+		b.ReportMetric((gcNow-gc)/max(allNow-all, math.SmallestNonzeroFloat64), "gc-share")
+	}
+}
+
+// countedEvents keeps nothing.
+type countedEvents struct {
+	rows int
+	pos  uint64
+}
+
+func (e *countedEvents) Position() uint64 { return 0 }
+
+func (e *countedEvents) Append(_ context.Context, pos uint64, rows []EventRow) error {
+	e.rows += len(rows)
+	e.pos = pos
+	return nil
+}
