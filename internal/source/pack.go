@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -18,6 +19,8 @@ type packer struct {
 	counts  *Counters
 	now     func() time.Time
 	base    model.Batch // all but Received and Data
+	id      string      // what the batches' IDs begin with; empty if the sender gave none
+	batches int         // so far
 	data    []byte
 	records int
 	taken   int64 // records that sink took
@@ -72,6 +75,10 @@ func (p *packer) flush(ctx context.Context) error {
 func (p *packer) hand(ctx context.Context, head, data []byte, records int) error {
 	b := p.base
 	b.Received, b.Head, b.Data = p.now(), head, data
+	if p.id != "" {
+		b.ID = p.id + "-" + strconv.Itoa(p.batches)
+	}
+	p.batches++
 	if err := p.sink(ctx, b); err != nil {
 		return &sinkError{err}
 	}

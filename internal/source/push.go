@@ -87,8 +87,8 @@ var formatName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 // FORMAT names the decoder if content does not tell.
 //
 // The answer counts what was taken and what was not: 200 if anything was, 400 if
-// nothing was. 429 and 503 mean that the rest, or all, should be sent again; records
-// that were taken before are known again if the request is the same.
+// nothing was. 429 and 503 mean that all should be sent again: what was taken before
+// is known again if both requests have the same Idempotency-Key.
 func (p *Push) push(w http.ResponseWriter, r *http.Request, sink Sink) {
 	var answer pushed
 	format := r.PathValue("format")
@@ -103,6 +103,7 @@ func (p *Push) push(w http.ResponseWriter, r *http.Request, sink Sink) {
 	}
 	defer t.end()
 	pack := t.packer(sink, format)
+	pack.id = requestID(pack.base, r.Header)
 	if isCSV(r.Header.Get("Content-Type")) && format == "" {
 		pack.base.Format = formatCSV
 	}
