@@ -36,6 +36,12 @@ type standing struct {
 func (e *Engine) Decide(b *casebook.Book) []Change {
 	was := e.standings()
 	s := &e.stream
+	led := map[string]string{} // ids that lead to another incident, to the alert that one began with
+	for id := range s.told {
+		if c := e.told(id); c != nil && e.idOf(c) != id {
+			led[id] = e.start(c).alerts[0].ID
+		}
+	}
 	begin, now := e.begin, e.now
 	log, kept := s.log, s.kept
 	e.opt.Decisions = b
@@ -63,6 +69,11 @@ func (e *Engine) Decide(b *casebook.Book) []Change {
 	for _, id := range ids {
 		e.stand(id, was[id])
 		e.close(was[id].seed)
+	}
+	for id, seed := range led {
+		if e.told(id) == nil { // what it began with is no incident: it stays where it led
+			s.told[id] = seed
+		}
 	}
 	return e.compare(was, ids)
 }
