@@ -39,6 +39,9 @@ func NewPush(o PushOptions) *Push {
 	return p
 }
 
+// Name is its name in the configuration.
+func (p *Push) Name() string { return p.o.Name }
+
 // Handler answers:
 //
 //	POST /push, /push/FORMAT            records; see push
