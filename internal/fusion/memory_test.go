@@ -12,6 +12,7 @@ import (
 func (e *Engine) keys() int {
 	r := e.rates
 	return len(e.metas) + len(e.cands) + len(e.index) + len(e.groups) + len(e.firings) + len(e.seen) + len(e.actors) + len(e.ended) +
+		len(e.stream.log) + len(e.stream.told) + len(e.stream.clocks) + len(e.stream.closed) +
 		len(e.dedup.open) + len(e.dedup.fans) + len(e.tellers.recent) +
 		len(r.rules) + len(r.own) + len(r.hands) + len(r.fired) + len(r.seen) + len(r.carried)
 }
