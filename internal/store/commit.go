@@ -80,13 +80,27 @@ type round struct {
 func (w *round) alert(a *model.Alert, doc []byte) error {
 	keys := alertKeys(a)
 	print := fingerprint(a, keys)
+	in := a.Incident
+	if in != nil { // its id of today
+		id, err := resolve(w.tx, *in)
+		if err != nil {
+			return err
+		}
+		var gone int
+		if err := w.get("SELECT count(*) FROM incident WHERE id = ? AND gone != 0", []any{id}, &gone); err != nil {
+			return err
+		}
+		if in = &id; gone > 0 {
+			in = nil // if this round brings it back, its list has the alert
+		}
+	}
 	var num, known int64
 	err := w.get("SELECT num, known FROM alert WHERE id = ?", []any{a.ID}, &num, &known)
 	at, last := clampMicro(a.Time), clampMicro(a.End)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		num, err = w.insert("INSERT INTO alert (id, incident, time, last, count, severity, rule, title, product, stage, verdict, known, updated, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT json_extract(doc, '$.value') FROM decision JOIN decision_target ON decision = num WHERE target = ? AND kind = 'verdict' AND undone_by IS NULL ORDER BY at DESC, num DESC LIMIT 1), ?, ?, ?)",
-			a.ID, a.Incident, at, last, a.Count, a.Severity.Rank(), clip(a.Rule.ID), clip(a.Rule.Title), clip(a.Product), string(a.Stage), a.ID, print, w.at, doc)
+			a.ID, in, at, last, a.Count, a.Severity.Rank(), clip(a.Rule.ID), clip(a.Rule.Title), clip(a.Product), string(a.Stage), a.ID, print, w.at, doc)
 		if err != nil {
 			return err
 		}
@@ -94,7 +108,7 @@ func (w *round) alert(a *model.Alert, doc []byte) error {
 		return err
 	default:
 		if _, err := w.exec("UPDATE alert SET incident = coalesce(?, incident), time = ?, last = ?, count = ?, severity = ?, rule = ?, title = ?, product = ?, stage = ?, known = ?, updated = ?, doc = ? WHERE num = ?",
-			a.Incident, at, last, a.Count, a.Severity.Rank(), clip(a.Rule.ID), clip(a.Rule.Title), clip(a.Product), string(a.Stage), print, w.at, doc, num); err != nil {
+			in, at, last, a.Count, a.Severity.Rank(), clip(a.Rule.ID), clip(a.Rule.Title), clip(a.Product), string(a.Stage), print, w.at, doc, num); err != nil {
 			return err
 		}
 		if known == print {
@@ -463,7 +477,8 @@ func (w *round) merge(m model.Redirect) error {
 		return err
 	}
 	if num != 0 {
-		if _, err := w.exec("UPDATE alert SET incident = ? WHERE incident = ?", into, m.From); err != nil {
+		// Into one that is withdrawn, or that nobody told of, nothing goes but the name.
+		if _, err := w.exec("UPDATE alert SET incident = (SELECT id FROM incident WHERE id = ? AND gone = 0) WHERE incident = ?", into, m.From); err != nil {
 			return err
 		}
 		// The other began when the first of the two did, and was known when one was.

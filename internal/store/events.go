@@ -285,7 +285,7 @@ func (e *Events) Position() uint64 {
 
 // Append adds rows and moves the position, both durably or, with an error, neither. At or
 // below the position it does nothing, and applied is false. Seq of the rows is set, and
-// Position of those that have none. Times are kept to the microsecond; a record of more
+// Position and Received of those that have none. Times are kept to the microsecond; a record of more
 // than 16 MiB is cut.
 func (e *Events) Append(ctx context.Context, position uint64, rows []Row) (applied bool, err error) {
 	e.appending.Lock()
@@ -319,6 +319,11 @@ func (e *Events) Append(ctx context.Context, position uint64, rows []Row) (appli
 				return false, explain("append to", e.dir, err)
 			}
 			continue
+		}
+		for i := range rows {
+			if rows[i].Received.IsZero() {
+				rows[i].Received = e.opt.Now() // by which it is forgotten one day
+			}
 		}
 		first := l.next()
 		batch, end, err := l.write(e.zip, position, rows)
