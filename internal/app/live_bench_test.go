@@ -11,6 +11,7 @@ import (
 	"github.com/catena-sec/catena/internal/model"
 	"github.com/catena-sec/catena/internal/simulate"
 	"github.com/catena-sec/catena/internal/source"
+	"github.com/catena-sec/catena/internal/store"
 )
 
 // BenchmarkLive is how fast the live engine reads what waits for it, with all our rules:
@@ -118,4 +119,77 @@ func (e *countedEvents) Append(_ context.Context, pos uint64, rows []EventRow) e
 	e.rows += len(rows)
 	e.pos = pos
 	return nil
+}
+
+// BenchmarkLiveLatency is how long it takes from when a batch is published until what it
+// did is committed, with ticks of 250 ms, at a rate that the engine can follow.
+func BenchmarkLiveLatency(b *testing.B) {
+	d := theDay(b)
+	const perSecond = 2000
+	events := newMemEvents()
+	for b.Loop() {
+		s := newMemStream()
+		cases := &timedCases{memCases: newMemCases(), published: map[uint64]time.Time{}}
+		l := NewLive(d.app, s, cases, events, LiveOptions{Dir: b.TempDir()})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		began, sent := time.Now(), 0
+		for i := range d.pieces {
+			batch := d.pieces[i].batch
+			cases.publish(s, batch)
+			if sent += slices.Index(append(batch.Data, 0), 0) / 200; sent > perSecond*8 {
+				break
+			}
+			time.Sleep(time.Until(began.Add(time.Duration(sent) * time.Second / perSecond)))
+		}
+		time.Sleep(time.Second)
+		cancel()
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
+		events = newMemEvents()
+		slices.Sort(cases.took)
+		if n := len(cases.took); n > 0 {
+			b.ReportMetric(float64(cases.took[n/2].Milliseconds()), "p50-ms")
+			b.ReportMetric(float64(cases.took[n*99/100].Milliseconds()), "p99-ms")
+			b.ReportMetric(float64(n), "batches")
+		}
+	}
+}
+
+// timedCases measures how long what a commit holds was on its way.
+type timedCases struct {
+	*memCases
+	published map[uint64]time.Time
+	took      []time.Duration
+}
+
+func (c *timedCases) publish(s *memStream, b model.Batch) {
+	b.Received = time.Now()
+	pos, _ := s.PublishBatch(context.Background(), b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.published[pos] = b.Received
+}
+
+func (c *timedCases) Commit(ctx context.Context, in store.Commit) (bool, []model.Change, error) {
+	applied, changes, err := c.memCases.Commit(ctx, in)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := uint64(0) // of those that this round can be about
+	for pos := range c.published {
+		if pos <= in.Offset {
+			last = max(last, pos)
+		}
+	}
+	if at, ok := c.published[last]; ok {
+		c.took = append(c.took, time.Since(at))
+	}
+	for pos := range c.published {
+		if pos <= in.Offset {
+			delete(c.published, pos)
+		}
+	}
+	return applied, changes, err
 }
