@@ -209,8 +209,8 @@ func (e *Engine) Redirects() []model.Redirect {
 	return out
 }
 
-// Alerts returns what the engine holds, in order of arrival: what decisions can be
-// about. It is the engine's own list.
+// Alerts returns what the engine was given and holds, in order of arrival: with those
+// of what it resumed, what decisions can be about. It is the engine's own list.
 func (e *Engine) Alerts() []*model.Alert { return e.stream.log }
 
 // learnLag is how long an alert waits before it counts as background, so that an
