@@ -28,8 +28,8 @@ const (
 	linkMost  = 8.0 // for a campaign that nothing else speaks for
 	linkLeast = 5.0 // for one that is proven
 	linkWide  = 8.0 // when only the place is shared
-	linkNear  = 5.0 // when not even the place is, for an incident
-	linkBare  = 3.0 // when the place is all that either tells, for a campaign that is proven
+	linkNear  = 3.0 // when not even the place is, for an incident
+	linkBare  = 2.5 // when the place is all that either tells, for a campaign that is proven
 	mergeBits = 8.0 // for a second campaign that the same alert fits
 	backBits  = 4.0 // for what came before a campaign was raised
 	joinBits  = 6.0 // for a candidate as a whole
@@ -102,6 +102,9 @@ func (e *Engine) consider(m, o *meta, c *candidate, v *pivot) link {
 		fidelity:   math.Log2(w),
 		stage:      stage(m, c),
 		background: -math.Log2(rule * ruleKinds),
+	}
+	if m.plain {
+		t.background += e.rates.surge(m)
 	}
 	l := link{via: *v, others: others}
 	l.bits = t.time + t.entity + t.fidelity + t.stage + t.background
@@ -439,7 +442,11 @@ var quickest = math.Log2(rho(0, 0) * .5)
 // nothing else were known to fire its rule at its place.
 func (e *Engine) atMost(m *meta) float64 {
 	b := e.rates.least(m)
-	return math.Log2(max(fidelity[m.level], 1)) + stageMost - math.Log2(b*ruleKinds)
+	most := math.Log2(max(fidelity[m.level], 1)) + stageMost - math.Log2(b*ruleKinds)
+	if m.plain {
+		most += e.rates.surge(m)
+	}
+	return most
 }
 
 // A bound is the most bits, but for time, of a link to a candidate of one meta: of

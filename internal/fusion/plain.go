@@ -136,6 +136,13 @@ func (r *rates) addPlain(m *meta, x *cells) {
 		r.fired[x.rule] = f
 	}
 	f.add(m.first, keyFade)
+	s := r.large[m.what]
+	if s == nil {
+		s = &sizes{}
+		r.large[m.what] = s
+	}
+	s[sizeOf(m)]++
+	r.larges[sizeOf(m)]++
 	if m.novel {
 		n := x.place.news[m.level]
 		if n == nil {

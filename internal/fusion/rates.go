@@ -144,20 +144,22 @@ type rates struct {
 	machines int            // places that are hosts
 	sites    map[string]int // and how many of them are in each domain
 	hands    map[who]*hand
-	visits   int              // entities by distinct place, of those that are shared
-	active   int              // principals that were counted
-	all      [5]int           // kinds by level everywhere
-	many     [5]int           // occurrences by level everywhere
-	hours    float64          // watched everywhere
-	accounts accounts         // all this of accounts, which are no places on a machine
-	fired    map[cell]*fading // occurrences of the rules of plain alerts
-	cold     float64          // how much the priors are raised while a place is new to the engine
+	visits   int                // entities by distinct place, of those that are shared
+	active   int                // principals that were counted
+	all      [5]int             // kinds by level everywhere
+	many     [5]int             // occurrences by level everywhere
+	hours    float64            // watched everywhere
+	accounts accounts           // all this of accounts, which are no places on a machine
+	large    map[*entity]*sizes // bursts of plain alerts by rule
+	larges   sizes              // and of all
+	fired    map[cell]*fading   // occurrences of the rules of plain alerts
+	cold     float64            // how much the priors are raised while a place is new to the engine
 	seen     map[occurrence]bool
 	carried  map[carriage]bool
 }
 
 func newRates(priors map[string]float64, most int) *rates {
-	return &rates{priors: priors, most: most, round: 1, rules: map[ruleAt]cell{}, own: map[doing]cell{}, hands: map[who]*hand{},
+	return &rates{priors: priors, most: most, round: 1, large: map[*entity]*sizes{}, rules: map[ruleAt]cell{}, own: map[doing]cell{}, hands: map[who]*hand{},
 		fired: map[cell]*fading{}, sites: map[string]int{}, seen: map[occurrence]bool{}, carried: map[carriage]bool{}}
 }
 
@@ -167,10 +169,11 @@ func (r *rates) anew() {
 	clear(r.own)
 	clear(r.hands)
 	clear(r.fired)
+	clear(r.large)
 	clear(r.sites)
 	clear(r.seen)
 	clear(r.carried)
-	*r = rates{priors: r.priors, most: r.most, room: r.room, round: r.round + 1, rules: r.rules, own: r.own, hands: r.hands, fired: r.fired, sites: r.sites, seen: r.seen, carried: r.carried}
+	*r = rates{priors: r.priors, most: r.most, room: r.room, round: r.round + 1, large: r.large, rules: r.rules, own: r.own, hands: r.hands, fired: r.fired, sites: r.sites, seen: r.seen, carried: r.carried}
 }
 
 // prepare makes room for so many metas, lest the tables grow step by step.
@@ -201,7 +204,9 @@ func (r *rates) cellsOf(m *meta) *cells {
 	if m.cells != nil && m.cells.round == r.round {
 		return m.cells
 	}
-	r.carrier(m.where)
+	for _, x := range [...]*entity{m.where, m.who, m.what} {
+		r.carrier(x) // from now on it is known
+	}
 	p := m.where.place
 	if p == nil {
 		p = &place{}
