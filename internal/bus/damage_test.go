@@ -284,6 +284,9 @@ func TestFullDisk(t *testing.T) {
 			if !errors.As(err, &e) || !errors.Is(err, ErrFull) && c.minFree > 1 {
 				t.Fatalf("after %d messages: %v", len(at), err)
 			}
+			if c.minFree == 1 && !strings.Contains(err.Error(), "no space left") {
+				t.Errorf("the cause is not told: %v", err)
+			}
 			t.Logf("%d messages, then: %v", len(at), err)
 			if err := os.Remove(filepath.Join(dir, "ballast")); err != nil {
 				t.Fatal(err)

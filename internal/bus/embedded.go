@@ -24,7 +24,7 @@ type embedded struct {
 	mu  sync.Mutex
 	srv *server.Server
 
-	broken atomic.Bool // a write failed: only a restart mends the stream
+	broken atomic.Pointer[string] // what write failed: only a restart mends the stream
 	disk   sync.Mutex
 	free   int64 // bytes free on the disk when asked, less what was written since
 	asked  time.Time
@@ -49,7 +49,7 @@ func startEmbedded(o Options, log *slog.Logger) (*embedded, error) {
 }
 
 func (e *embedded) start() error {
-	logger := &natsLog{log: e.log, failed: func() { e.broken.Store(true) }}
+	logger := &natsLog{log: e.log, failed: func(text string) { e.broken.Store(&text) }}
 	srv, err := server.NewServer(&server.Options{
 		ServerName: "catena",
 		DontListen: true,
@@ -67,7 +67,7 @@ func (e *embedded) start() error {
 		return err
 	}
 	srv.SetLoggerV2(logger, false, false, false)
-	e.broken.Store(false)
+	e.broken.Store(nil)
 	go srv.Start()
 	if !srv.ReadyForConnections(30*time.Second) || !srv.JetStreamEnabled() {
 		srv.Shutdown()
@@ -119,7 +119,15 @@ func (e *embedded) healthy() bool {
 	e.mu.Lock()
 	srv := e.srv
 	e.mu.Unlock()
-	return srv != nil && srv.JetStreamEnabled() && !e.broken.Load()
+	return srv != nil && srv.JetStreamEnabled() && e.broken.Load() == nil
+}
+
+// trouble returns why the server stores nothing, nil if it knows of no reason.
+func (e *embedded) trouble() error {
+	if text := e.broken.Load(); text != nil {
+		return errors.New(*text)
+	}
+	return nil
 }
 
 // roomy tells whether the disk has MinFree bytes after n more are written. The system
@@ -142,7 +150,7 @@ func (e *embedded) roomy(n int) bool {
 type natsLog struct {
 	log    *slog.Logger
 	fatal  atomic.Pointer[string]
-	failed func() // a stream cannot write any more
+	failed func(text string) // a stream cannot write any more
 }
 
 func (l *natsLog) Noticef(format string, v ...any) {
@@ -163,7 +171,7 @@ func (l *natsLog) Errorf(format string, v ...any) {
 	// Of a failed write nats-server tells its log and nobody else: the stream answers
 	// no publisher from then on.
 	if strings.Contains(text, "critical write error") {
-		l.failed()
+		l.failed(text)
 	}
 	l.log.Error("queue: " + text)
 }

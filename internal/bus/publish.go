@@ -202,6 +202,9 @@ func (b *Bus) write(l *lane, f *frame) (uint64, error) {
 			if b.ctx.Err() != nil {
 				return 0, &Error{Kind: ErrClosed, Tenant: l.tenant, After: time.Second}
 			}
+			if b.server != nil && b.server.trouble() != nil {
+				err = &Error{ErrUnavailable, l.tenant, b.server.trouble(), 2 * time.Second}
+			}
 			return 0, err
 		case <-time.After(wait):
 		}
