@@ -70,13 +70,25 @@ func wordsWithin(part []byte) (out []uint64) {
 	return out
 }
 
-// A wordSet is a set of hashes, open addressed.
+// A wordSet is a set of hashes, open addressed, that gives up when it has more than a
+// filter can tell apart: then it is a filter already.
 type wordSet struct {
 	table []uint64 // 0 is free; its length a power of two
 	n     int
+	full  bloom.SplitBlockFilter
 }
 
 func (s *wordSet) add(h uint64) {
+	if s.full != nil {
+		s.full.Insert(h)
+		return
+	}
+	if s.n > maxWords {
+		s.full = make(bloom.SplitBlockFilter, maxFilter/bloom.BlockSize)
+		s.fill(s.full)
+		s.full.Insert(h)
+		return
+	}
 	if s.n*4 >= len(s.table)*3 {
 		old := s.table
 		s.table = make([]uint64, max(1<<12, 2*len(old)))
@@ -102,7 +114,7 @@ func (s *wordSet) add(h uint64) {
 
 func (s *wordSet) reset() {
 	clear(s.table)
-	s.n = 0
+	s.n, s.full = 0, nil
 }
 
 // Bounds of a filter: an error rate of about 1 in 100, unless a row group has so many
@@ -110,17 +122,25 @@ func (s *wordSet) reset() {
 const (
 	bitsPerWord = 10
 	maxFilter   = 640 << 10 // bytes
+	maxWords    = 2 * maxFilter * 8 / bitsPerWord
 )
 
 func (s *wordSet) filter() []byte {
+	if s.full != nil {
+		return s.full.Bytes()
+	}
 	n := max(1, bloom.NumSplitBlocksOf(int64(s.n), bitsPerWord))
 	f := make(bloom.SplitBlockFilter, min(n, maxFilter/bloom.BlockSize))
+	s.fill(f)
+	return f.Bytes()
+}
+
+func (s *wordSet) fill(f bloom.SplitBlockFilter) {
 	for _, h := range s.table {
 		if h != 0 {
 			f.Insert(h)
 		}
 	}
-	return f.Bytes()
 }
 
 // The form of a words file: magic, number of filters, then of each its place, length and

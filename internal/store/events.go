@@ -22,7 +22,7 @@ type EventsOptions struct {
 	// Log hears of what goes wrong in the background; nil for nobody.
 	Log *slog.Logger
 	// A log is sealed into a segment when it has so many rows (500,000) or bytes of
-	// them (128 MiB), or by Maintain when its first row is so old (6 hours).
+	// them (64 MiB), or by Maintain when its first row is so old (6 hours).
 	SealRows  int
 	SealBytes int64
 	SealAge   time.Duration
@@ -75,7 +75,7 @@ func OpenEvents(dir string, o EventsOptions) (*Events, error) {
 		o.SealRows = 500_000
 	}
 	if o.SealBytes <= 0 {
-		o.SealBytes = 128 << 20
+		o.SealBytes = 64 << 20 // all of it is in memory while it is sealed
 	}
 	if o.SealAge <= 0 {
 		o.SealAge = 6 * time.Hour

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	"pgregory.net/rapid"
 
@@ -647,6 +648,29 @@ func TestFoldAndWords(t *testing.T) {
 	}
 }
 
+// However many words a row group has, its filter stays small and rules out none of them.
+func TestWordsAreBounded(t *testing.T) {
+	s := &wordSet{}
+	for h := range uint64(2*maxWords + 10) {
+		s.add(mix(h + 1))
+	}
+	b := s.filter()
+	if len(b) > maxFilter || len(s.table) > 4*maxWords {
+		t.Fatalf("a filter of %d bytes of a table of %d", len(b), len(s.table))
+	}
+	w, err := readWords(bytes.NewReader(encodeWords([][]byte{b})))
+	must(t, err)
+	for h := range uint64(2*maxWords + 10) {
+		if h%999 == 0 && !w.may(0, [][]uint64{{mix(h + 1)}}) {
+			t.Fatalf("word %d is ruled out", h)
+		}
+	}
+	s.reset()
+	if s.add(7); len(s.filter()) != 32 {
+		t.Error("a set that was emptied is not")
+	}
+}
+
 func TestSegmentNames(t *testing.T) {
 	s := &segment{from: 1, to: 500_000, min: clampMicro(time.Time{}.Add(time.Hour)), max: clampMicro(day), received: clampMicro(day)}
 	got, ok := parseSegment(segmentName(s))
@@ -709,15 +733,26 @@ func FuzzOpenLog(f *testing.F) {
 	b, err := os.ReadFile(path)
 	must(f, err)
 	f.Add(b)
+	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(frameMost))
+	must(f, err)
+	f.Cleanup(unzip.Close)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		dir := t.TempDir()
-		must(t, os.WriteFile(filepath.Join(dir, filepath.Base(path)), b, 0o600))
-		e, err := OpenEvents(dir, EventsOptions{})
+		path := filepath.Join(t.TempDir(), "log")
+		must(t, os.WriteFile(path, b, 0o600))
+		l, _, _, err := openLog(path)
 		if err != nil {
 			return
 		}
-		defer func() { must(t, e.Close()) }()
-		_, _ = e.Search(ctx, Query{Text: []string{"x"}})
+		defer func() { must(t, l.f.Close()) }()
+		if l.size > int64(len(b)) {
+			t.Errorf("a log of %d bytes is read to %d", len(b), l.size)
+		}
+		for i := range l.frames {
+			b, err := l.read(unzip, &l.frames[i], nil)
+			if err == nil {
+				_ = l.frames[i].each(b, func(int, *Row) error { return nil })
+			}
+		}
 	})
 }
 

@@ -102,7 +102,7 @@ func numbersOf(q querier, query string, args ...any) (out []int64, err error) {
 }
 
 func pruneAlerts(t *tx, before int64) (int64, bool, error) {
-	l, err := numbersOf(t, "SELECT num FROM alert WHERE incident IS NULL AND updated < ? ORDER BY updated, num LIMIT ?", before, pruneBatch)
+	l, err := numbersOf(t, "SELECT num FROM alert INDEXED BY alert_free WHERE incident IS NULL AND updated < ? ORDER BY updated, num LIMIT ?", before, pruneBatch)
 	if err != nil {
 		return 0, false, err
 	}

@@ -40,7 +40,7 @@ func casesMigrations() []string {
 	CREATE INDEX incident_rank ON incident (gone, open, severity, score, last_seen, num);
 	CREATE INDEX incident_last ON incident (gone, last_seen, num);
 	CREATE INDEX incident_updated ON incident (gone, updated, num);
-	CREATE TABLE incident_doc (incident INTEGER PRIMARY KEY, members TEXT NOT NULL, search TEXT NOT NULL, doc BLOB NOT NULL) STRICT;
+	CREATE TABLE incident_doc (incident INTEGER PRIMARY KEY, search TEXT NOT NULL, members TEXT NOT NULL, doc BLOB NOT NULL) STRICT;
 	CREATE TABLE tag (kind TEXT NOT NULL, value TEXT NOT NULL, incident INTEGER NOT NULL, PRIMARY KEY (kind, value, incident)) STRICT, WITHOUT ROWID;
 	CREATE INDEX tag_incident ON tag (incident);
 	CREATE TABLE redirect (from_id TEXT NOT NULL PRIMARY KEY, to_id TEXT NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;

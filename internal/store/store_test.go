@@ -106,6 +106,27 @@ func TestMigrationsLeadForward(t *testing.T) {
 			must(t, c.Close())
 		})
 	}
+	t.Run("Control", func(t *testing.T) {
+		migrations := controlMigrations()
+		for v := 1; v <= len(migrations); v++ {
+			dir := t.TempDir()
+			db, err := sql.Open("sqlite", dsn(filepath.Join(dir, ControlFile), ""))
+			must(t, err)
+			for _, m := range migrations[:v] {
+				_, err := db.Exec(m)
+				must(t, err)
+			}
+			_, err = db.Exec(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; INSERT INTO tenant (id, name, created, disabled) VALUES ('acme', 'Acme', 0, 0)", controlApplication, v))
+			must(t, err)
+			must(t, db.Close())
+			c, err := OpenControl(dir)
+			must(t, err)
+			x, err := c.Tenant(ctx, "acme")
+			must(t, err)
+			equal(t, x.Name, "Acme")
+			must(t, c.Close())
+		}
+	})
 	for version, want := range map[int]error{len(migrations) + 1: ErrNewer} {
 		dir := t.TempDir()
 		must(t, openCases(t, dir).Close())
@@ -490,6 +511,38 @@ func TestPrune(t *testing.T) {
 	equal(t, p.Alerts, int64(1))
 	if _, err = c.Incident(ctx, open.Incident.ID); err != nil {
 		t.Fatalf("an open incident went: %v", err)
+	}
+}
+
+// Lists are read off an index in their order, so that a page costs what it shows.
+func TestListsUseTheirIndex(t *testing.T) {
+	c := openCases(t, t.TempDir())
+	defer func() { must(t, c.Close()) }()
+	for what, q := range map[string]struct{ query, index string }{
+		"incidents by rank":   {"SELECT num FROM incident WHERE gone = 0 ORDER BY open DESC, severity DESC, score DESC, last_seen DESC, num DESC LIMIT 5", "incident_rank"},
+		"incidents by last":   {"SELECT num FROM incident WHERE gone = 0 ORDER BY last_seen DESC, num DESC LIMIT 5", "incident_last"},
+		"incidents by update": {"SELECT num FROM incident WHERE gone = 0 ORDER BY updated DESC, num DESC LIMIT 5", "incident_updated"},
+		"alerts":              {"SELECT a.num FROM alert AS a ORDER BY a.time DESC, a.num DESC LIMIT 5", "alert_time"},
+		"alerts of incident":  {"SELECT a.num FROM alert AS a WHERE a.incident = 'x' ORDER BY a.time DESC, a.num DESC LIMIT 5", "alert_incident"},
+		"alerts of rule":      {"SELECT a.num FROM alert AS a WHERE a.rule IN ('x') ORDER BY a.time DESC, a.num DESC LIMIT 5", "alert_rule"},
+		"alerts of entity":    {"SELECT ea.alert FROM entity_alert AS ea JOIN alert AS a ON a.num = ea.alert WHERE ea.entity = 1 ORDER BY ea.time DESC, ea.alert DESC LIMIT 5", "PRIMARY KEY"},
+		"what is due":         {"SELECT d.id FROM delivery AS d JOIN change AS c ON c.seq = d.change WHERE d.state = 0 AND d.due <= 5 ORDER BY d.due, d.id LIMIT 5", "delivery_due"},
+		"what may be pruned":  {"SELECT num FROM alert INDEXED BY alert_free WHERE incident IS NULL AND updated < 5 ORDER BY updated, num LIMIT 5", "alert_free"},
+	} {
+		must(t, c.db.view(ctx, "explain", func(s *snapshot) error {
+			plan := ""
+			err := s.each("EXPLAIN QUERY PLAN "+q.query, nil, func(r *sql.Rows) error {
+				var id, parent, unused int
+				var detail string
+				err := r.Scan(&id, &parent, &unused, &detail)
+				plan += detail + "\n"
+				return err
+			})
+			if !strings.Contains(plan, q.index) || strings.Contains(plan, "TEMP B-TREE") {
+				t.Errorf("%s: %s", what, plan)
+			}
+			return err
+		}))
 	}
 }
 
