@@ -17,7 +17,7 @@ const module = "github.com/catena-sec/catena"
 // layers are the packages, lowest first. A package imports only packages of lower
 // layers; those of one layer meet in model and in app.
 var layers = [][]string{
-	{"internal/model", "rules", "mappings", "internal/config", "internal/house"},
+	{"internal/model", "rules", "mappings", "internal/config", "client", "internal/house"},
 	{"internal/knowledge", "sigma", "internal/decode", "internal/graph", "internal/ledger", "internal/casebook", "internal/bus"},
 	{"internal/source", "internal/pack", "internal/clock", "internal/detect", "internal/fusion", "internal/story", "internal/report", "internal/simulate", "internal/eval", "internal/compare", "internal/journal", "internal/journal", "internal/respond", "internal/store"},
 	{"internal/server"},

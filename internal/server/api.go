@@ -284,6 +284,12 @@ func noNulls(sch *huma.Schema) {
 	if sch.Items != nil {
 		noNulls(sch.Items)
 	}
+	if v, ok := sch.AdditionalProperties.(*huma.Schema); ok {
+		if v.Type == huma.TypeArray {
+			v.Nullable = false
+		}
+		noNulls(v)
+	}
 }
 
 // fill puts empty lists and maps where v, a pointer, has nil ones that JSON would show as

@@ -145,10 +145,10 @@ func New(o Options) (*Server, error) {
 // bodyWithin is how long a body of a request may take to come.
 const bodyWithin = 30 * time.Second
 
-// build makes the handler: the API and the pages behind what all requests pass.
-func (s *Server) build() error {
-	apiMux := http.NewServeMux()
-	s.api = newAPI(apiMux, s.o.Version)
+// describe makes the API: its routes and its document.
+func (s *Server) describe() http.Handler {
+	mux := http.NewServeMux()
+	s.api = newAPI(mux, s.o.Version)
 	s.sessionRoutes()
 	s.incidentRoutes()
 	s.decideRoutes()
@@ -165,6 +165,20 @@ func (s *Server) build() error {
 	s.proposalRoutes()
 	s.adminRoutes()
 	s.finish()
+	return mux
+}
+
+// Document is the OpenAPI document of the API as a server with those report formats has
+// it, for who makes a client from it.
+func Document(version string, reports []report.Writer) ([]byte, error) {
+	s := &Server{o: Options{Version: version, Reports: reports, Log: logger(nil), Now: time.Now}}
+	s.describe()
+	return s.OpenAPI()
+}
+
+// build makes the handler: the API and the pages behind what all requests pass.
+func (s *Server) build() error {
+	apiMux := s.describe()
 
 	mux := http.NewServeMux()
 	limit := func(h http.Handler) http.Handler {
