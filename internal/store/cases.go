@@ -117,11 +117,12 @@ type Written struct {
 // Commit takes one round of the engine in: all of it or, with an error, nothing. A commit
 // at or below the offset that was applied before does nothing, and applied is false. The
 // changes are returned with their numbers.
+//
+// Alerts and incidents that have no JSON form, no id or are beyond all bounds are left out,
+// and the rest is taken in: applied is true then, and the error is an ErrInvalid that names
+// them. An attacker who brings one about stops nothing else.
 func (c *Cases) Commit(ctx context.Context, in Commit) (applied bool, changes []model.Change, err error) {
-	var docs encoded
-	if err := c.encode(&docs, &in); err != nil {
-		return false, nil, err
-	}
+	docs := c.encode(&in)
 	err = c.db.update(ctx, "commit to", func(t *tx) error {
 		applied, changes = false, nil
 		old, err := offset(t)
@@ -130,11 +131,17 @@ func (c *Cases) Commit(ctx context.Context, in Commit) (applied bool, changes []
 		}
 		w := &round{tx: t, at: clampMicro(in.Time)}
 		for i := range in.Alerts {
+			if docs.alerts[i] == nil {
+				continue
+			}
 			if err := w.alert(&in.Alerts[i], docs.alerts[i]); err != nil {
 				return fmt.Errorf("alert %s: %w", in.Alerts[i].ID, err)
 			}
 		}
 		for i := range in.Incidents {
+			if docs.incidents[i] == nil {
+				continue
+			}
 			if err := w.incident(&in.Incidents[i], docs.incidents[i]); err != nil {
 				return fmt.Errorf("incident %s: %w", in.Incidents[i].Incident.ID, err)
 			}
@@ -169,7 +176,10 @@ func (c *Cases) Commit(ctx context.Context, in Commit) (applied bool, changes []
 		return false, nil, err
 	}
 	c.announce(changes)
-	return applied, changes, nil
+	if applied {
+		err = explain("commit to", c.db.path, docs.refused)
+	}
+	return applied, changes, err
 }
 
 // Applied returns the offset of the last commit, 0 before the first.

@@ -14,38 +14,44 @@ import (
 	"github.com/catena-sec/catena/internal/model"
 )
 
-// encoded are the documents of a commit, made before its transaction begins.
+// encoded are the documents of a commit, made before its transaction begins. One that
+// cannot be made is nil.
 type encoded struct {
 	alerts, incidents [][]byte
+	refused           error // ErrInvalid, naming each
 }
 
-func (c *Cases) encode(e *encoded, in *Commit) error {
+func (c *Cases) encode(in *Commit) (e encoded) {
+	add := func(l *[][]byte, what, id string, bad error, v any) {
+		var b []byte
+		if bad == nil {
+			b, bad = c.document(v)
+		}
+		*l = append(*l, b)
+		if bad != nil {
+			e.refused = errors.Join(e.refused, fmt.Errorf("%s %s: %w", what, clip(id), bad))
+		}
+	}
 	for i := range in.Alerts {
 		a := &in.Alerts[i]
+		var bad error
 		if a.ID == "" {
-			return invalid("alert %d of the commit has no id", i)
+			bad = invalid("it has no id")
 		}
-		b, err := c.document(a)
-		if err != nil {
-			return fmt.Errorf("alert %s: %w", a.ID, err)
-		}
-		e.alerts = append(e.alerts, b)
+		add(&e.alerts, "alert", a.ID, bad, a)
 	}
 	for i := range in.Incidents {
 		inc := &in.Incidents[i].Incident
+		var bad error
 		if inc.ID == "" {
-			return invalid("incident %d of the commit has no id", i)
+			bad = invalid("it has no id")
 		}
 		if n := len(inc.Alerts) + len(inc.Context); n > maxIncidentMembers {
-			return invalid("incident %s has %d alerts, more than %d", inc.ID, n, maxIncidentMembers)
+			bad = invalid("it has %d alerts, more than %d", n, maxIncidentMembers)
 		}
-		b, err := c.document(inc)
-		if err != nil {
-			return fmt.Errorf("incident %s: %w", inc.ID, err)
-		}
-		e.incidents = append(e.incidents, b)
+		add(&e.incidents, "incident", inc.ID, bad, inc)
 	}
-	return nil
+	return e
 }
 
 func (c *Cases) document(v any) ([]byte, error) {

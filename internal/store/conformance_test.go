@@ -68,6 +68,7 @@ func conform(t *testing.T, open func(t *testing.T, dir string) caseStore) {
 	}{
 		{"a commit takes effect once", conformOnce},
 		{"a commit that fails leaves nothing", conformNothing},
+		{"what cannot be stored stops nothing else", conformRefused},
 		{"incidents are filtered, ordered and paged", conformIncidents},
 		{"text of attackers is text", conformHostile},
 		{"a merge takes everything along", conformMerge},
@@ -239,13 +240,6 @@ func conformOnce(t *testing.T, s caseStore) {
 }
 
 func conformNothing(t *testing.T, s caseStore) {
-	bad := testIncident(model.High, 70, 1)
-	bad.Incident.FirstSeen = time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC) // has no JSON form
-	_, _, err := s.Commit(ctx, Commit{Offset: 1, Time: day, Alerts: testAlerts(0), Incidents: []Written{testIncident(model.High, 70, 0), bad}})
-	wantErr(t, err, ErrInvalid)
-	if !strings.Contains(err.Error(), bad.Incident.ID) {
-		t.Errorf("%v does not name the incident", err)
-	}
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, _, err := s.Commit(cancelled, Commit{Offset: 1, Time: day, Alerts: testAlerts(0)}); !errors.Is(err, context.Canceled) {
@@ -261,6 +255,30 @@ func conformNothing(t *testing.T, s caseStore) {
 		t.Fatalf("offset %d, %d alerts, %d incidents after commits that failed", n, len(l.Items), len(p.Items))
 	}
 	commit(t, s, Commit{Offset: 1, Alerts: testAlerts(0)})
+}
+
+func conformRefused(t *testing.T, s caseStore) {
+	good, bad := testIncident(model.High, 70, 0), testIncident(model.High, 70, 1)
+	bad.Incident.FirstSeen = time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC) // has no JSON form
+	alerts := testAlerts(0, 1, 2)
+	alerts[1].Time = bad.Incident.FirstSeen
+	alerts[2].ID = ""
+	ok, changes, err := s.Commit(ctx, Commit{Offset: 1, Time: day, Alerts: alerts, Incidents: []Written{bad, good}, Changes: []model.Change{{Kind: model.IncidentRaised, Incident: good.Incident.ID}}})
+	wantErr(t, err, ErrInvalid)
+	if !ok || len(changes) != 1 || !strings.Contains(err.Error(), bad.Incident.ID) || !strings.Contains(err.Error(), alerts[1].ID) || strings.Contains(err.Error(), good.Incident.ID) {
+		t.Fatalf("applied %v, %d changes, %v", ok, len(changes), err)
+	}
+	p, err := s.Incidents(ctx, IncidentFilter{})
+	must(t, err)
+	equal(t, listedIDs(p), []string{good.Incident.ID})
+	l, err := s.Alerts(ctx, AlertFilter{})
+	must(t, err)
+	equal(t, len(l.Items), 1)
+	ok, _, err = s.Commit(ctx, Commit{Offset: 1, Time: day, Incidents: []Written{bad}})
+	must(t, err)
+	if ok {
+		t.Fatal("the same round was applied twice")
+	}
 }
 
 func conformIncidents(t *testing.T, s caseStore) {
