@@ -228,7 +228,7 @@ func (f *Follow) match(all []found) {
 		if e.seen {
 			continue // a second name of the same file
 		}
-		e.seen, e.Path, e.gone = true, x.path, false
+		e.seen, e.Path, e.gone, e.info = true, x.path, false, x.info
 	}
 	f.files = slices.DeleteFunc(f.files, func(e *followed) bool {
 		if e.seen || e.gone && !e.finished(f.o.Settle) {
@@ -282,6 +282,7 @@ func (f *Follow) round(ctx context.Context, sink Sink) {
 		idle := time.Since(e.changed)
 		if e.f != nil && !e.gone && e.Offset == e.size && (idle > followLinger || open > followOpen) {
 			e.close()
+			e.rest = true
 			open--
 		}
 	}

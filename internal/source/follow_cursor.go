@@ -79,11 +79,15 @@ type cursorFile struct {
 	synced time.Time
 	all    map[int64]cursor // by Gen; what the journal says
 	next   int64            // Gen
+
+	// byStem are the Gens of files whose names begin alike, by folder and stem: a
+	// folder of thousands is not gone through for each of them.
+	byStem map[string]map[int64]bool
 }
 
 // openCursors reads the journal at path, or begins one.
 func openCursors(path string, now func() time.Time) (*cursorFile, error) {
-	c := &cursorFile{path: path, now: now, all: map[int64]cursor{}, next: 1}
+	c := &cursorFile{path: path, now: now, all: map[int64]cursor{}, next: 1, byStem: map[string]map[int64]bool{}}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
 	}
@@ -116,11 +120,50 @@ func parseCursor(line []byte) (c cursor, ok bool) {
 
 func (c *cursorFile) keep(one cursor) {
 	c.next = max(c.next, one.Gen+1)
+	old, known := c.all[one.Gen]
+	if known && (one.Gone || old.Path != one.Path) {
+		c.drop(old)
+	}
 	if one.Gone {
-		delete(c.all, one.Gen)
 		return
 	}
 	c.all[one.Gen] = one
+	if !known || old.Path != one.Path {
+		key := stemOf(one.Path)
+		if c.byStem[key] == nil {
+			c.byStem[key] = map[int64]bool{}
+		}
+		c.byStem[key][one.Gen] = true
+	}
+}
+
+func (c *cursorFile) drop(one cursor) {
+	delete(c.all, one.Gen)
+	key := stemOf(one.Path)
+	if delete(c.byStem[key], one.Gen); len(c.byStem[key]) == 0 {
+		delete(c.byStem, key)
+	}
+}
+
+// stemOf is the folder of a log and its name without what rotation adds to it.
+func stemOf(path string) string { return filepath.Join(filepath.Dir(path), stem(path)) }
+
+// originals returns the cursors of files of which one at path may be a rotated copy,
+// the newest first: those whose names are shorter, beside it.
+func (c *cursorFile) originals(path string) []cursor {
+	dir, name := filepath.Dir(path), filepath.Base(path)
+	var found []cursor
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := 1; n < len(name); n++ {
+		for gen := range c.byStem[filepath.Join(dir, name[:n])] {
+			if one := c.all[gen]; !one.Whole {
+				found = append(found, one)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b cursor) int { return cmp.Compare(b.Gen, a.Gen) })
+	return found
 }
 
 // newGen numbers a file that was not seen before.
@@ -214,7 +257,7 @@ func (c *cursorFile) forget() {
 	slices.SortFunc(ended, func(a, b cursor) int { return cmp.Or(a.Ended.Compare(b.Ended), cmp.Compare(a.Gen, b.Gen)) })
 	for i, one := range ended {
 		if len(ended)-i > maxEnded || c.now().Sub(one.Ended) > keepEnded {
-			delete(c.all, one.Gen)
+			c.drop(one)
 		}
 	}
 }

@@ -33,6 +33,15 @@ type followed struct {
 	unsure  bool // whether it is a copy of another
 	begun   bool // what stands before the records was looked for
 	retry   time.Time
+
+	info os.FileInfo // as the newest scan found it
+	last os.FileInfo // when it was last read
+	rest bool        // closed, since all was read
+}
+
+// resting tells whether nothing happened to a file since all of it was read.
+func (e *followed) resting() bool {
+	return e.rest && e.f == nil && e.info.Size() == e.last.Size() && e.info.ModTime().Equal(e.last.ModTime())
 }
 
 func (e *followed) close() {
@@ -72,13 +81,6 @@ func tailAt(r io.ReaderAt, offset int64) (uint64, bool) {
 // minKnown is how many bytes must be alike for a file to be taken for a copy of
 // another: fewer may be so by chance.
 const minKnown = 256
-
-// related tells whether a path may be that of a rotated copy of another: a longer
-// name beside it, never that of the log itself.
-func related(path, of string) bool {
-	name, log := filepath.Base(path), stem(of)
-	return filepath.Dir(path) == filepath.Dir(of) && len(name) > len(log) && strings.HasPrefix(name, log)
-}
 
 // stem is the name of a log without what rotation adds to it.
 func stem(path string) string {
@@ -136,9 +138,7 @@ func (e *followed) print() {
 
 // mayBeCopy tells whether a file has the name of a copy of one that was read.
 func (f *Follow) mayBeCopy(path string) bool {
-	return slices.ContainsFunc(f.cursors.list(), func(c cursor) bool {
-		return !c.Whole && c.Path != path && related(path, c.Path)
-	})
+	return slices.ContainsFunc(f.cursors.originals(path), func(c cursor) bool { return c.Path != path })
 }
 
 // settle finds out whether a file that is new is a copy; ready is false while
@@ -157,10 +157,8 @@ func (f *Follow) settle(e *followed) (ready bool) {
 
 // known finds the file that e is, or is a copy of, among those that were read.
 func (f *Follow) known(e *followed) {
-	all := f.cursors.list()
-	slices.Reverse(all) // the newest is the likeliest
-	for _, c := range all {
-		if c.Whole || c.Copy != 0 || c.Gen == e.Gen || c.HeadLen < minKnown || !related(e.Path, c.Path) {
+	for _, c := range f.cursors.originals(e.Path) {
+		if c.Copy != 0 || c.Gen == e.Gen || c.HeadLen < minKnown {
 			continue
 		}
 		if sum, ok := sumAt(e.f, 0, c.HeadLen); !ok || sum != c.HeadSum {
@@ -263,7 +261,7 @@ func (f *Follow) original(e *followed) (ready bool, err error) {
 // read hands on what is new in a file.
 func (f *Follow) read(ctx context.Context, e *followed, sink Sink) error {
 	if e.f == nil {
-		if info, err := os.Stat(e.Path); err == nil && e.Done && e.size == info.Size() {
+		if e.resting() {
 			return nil
 		}
 		file, err := os.Open(e.Path)
@@ -283,6 +281,7 @@ func (f *Follow) read(ctx context.Context, e *followed, sink Sink) error {
 	if err != nil {
 		return err
 	}
+	e.last, e.rest = info, false
 	if info.Size() != e.size {
 		e.size, e.changed = info.Size(), time.Now()
 	}
@@ -543,6 +542,7 @@ func (f *Follow) readWhole(ctx context.Context, e *followed, sink Sink) error {
 	if e.Done || e.size == 0 || time.Since(e.changed) < f.o.Settle && !e.gone || time.Now().Before(e.retry) {
 		if e.Done {
 			e.close()
+			e.rest = true
 		}
 		return nil
 	}
@@ -560,7 +560,7 @@ func (f *Follow) readWhole(ctx context.Context, e *followed, sink Sink) error {
 		e.retry = time.Now().Add(wholeRetry) // it may be incomplete
 		return err
 	}
-	e.Done = true
+	e.Done, e.rest = true, true
 	e.close()
 	return errors.Join(err, f.cursors.put(e.cursor))
 }
@@ -593,8 +593,8 @@ func (e *followed) unpacked() (io.Reader, func(), error) {
 
 // knownPacked finds out how much of a compressed file was read before it was.
 func (f *Follow) knownPacked(e *followed) {
-	for _, c := range f.cursors.list() {
-		if c.Whole || c.Ended.IsZero() || c.Offset < minKnown || !related(e.Path, c.Path) {
+	for _, c := range f.cursors.originals(e.Path) {
+		if c.Ended.IsZero() || c.Offset < minKnown {
 			continue
 		}
 		r, done, err := e.unpacked()

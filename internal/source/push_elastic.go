@@ -116,6 +116,9 @@ type bulkRun struct {
 	sent  int // items before this one are on disk or have failed
 	names int // bytes of index names so far
 	full  *refusal
+
+	lastLine []byte // the newest action, which most of a request are equal to
+	last     bulkItem
 }
 
 // bulk takes a _bulk request. Items that come after the queue filled up are
@@ -206,6 +209,18 @@ func (b *bulkRun) read(ctx context.Context, t *taking) error {
 
 // action reads the line before a document.
 func (b *bulkRun) action(line []byte) (bulkItem, error) {
+	if len(b.lastLine) > 0 && bytes.Equal(line, b.lastLine) && b.names+len(b.last.index) <= maxBulkNames {
+		b.names += len(b.last.index)
+		return b.last, nil
+	}
+	item, err := b.parseAction(line)
+	if err == nil {
+		b.lastLine, b.last = append(b.lastLine[:0], line...), item
+	}
+	return item, err
+}
+
+func (b *bulkRun) parseAction(line []byte) (bulkItem, error) {
 	var actions map[string]struct {
 		Index string `json:"_index"`
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,9 @@ type SyslogOptions struct {
 	UDP, TCP     string // host:port, or empty
 	TLSListen    string
 	TLS          *tls.Config // of TLSListen; its ClientAuth says whether senders need a certificate
+	// Allow are the networks that may send; none means all. Over UDP a sender can claim
+	// any address.
+	Allow []netip.Prefix
 	// Limits.Record is 128 KiB by default here, and Limits.BatchBytes 256 KiB: each
 	// connection may hold as much.
 	Limits Limits
@@ -172,6 +176,11 @@ func (s *Syslog) accept(ctx, late context.Context, l net.Listener, sink Sink) {
 			}
 			continue
 		}
+		if from, err := netip.ParseAddrPort(c.RemoteAddr().String()); err != nil || !s.allowed(from.Addr()) {
+			s.Refused(1, fmt.Errorf("%s: closed: its network may not send", peerName(c.RemoteAddr())))
+			_ = c.Close() // nothing was read
+			continue
+		}
 		all.Go(func() {
 			defer func() { _ = c.Close() }() // all of it was read
 			if err := s.connection(ctx, late, c, sink); err != nil {
@@ -180,6 +189,12 @@ func (s *Syslog) accept(ctx, late context.Context, l net.Listener, sink Sink) {
 			}
 		})
 	}
+}
+
+// allowed tells whether an address may send.
+func (s *Syslog) allowed(from netip.Addr) bool {
+	from = from.Unmap().WithZone("")
+	return len(s.o.Allow) == 0 || slices.ContainsFunc(s.o.Allow, func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
 // connection reads the messages of one connection. Its error is why it ended before
@@ -533,6 +548,10 @@ type udpGather struct {
 
 func (u *udpGather) add(ctx context.Context, from netip.Addr, message []byte) {
 	if len(message) == 0 {
+		return
+	}
+	if !u.s.allowed(from) {
+		u.s.Dropped(1, fmt.Errorf("%s: its network may not send", from))
 		return
 	}
 	if len(message) > u.s.o.Limits.Record {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -255,6 +256,29 @@ func TestSyslogUDP(t *testing.T) {
 	}
 	c.Close()
 	stop()
+}
+
+func TestSyslogAllowsNetworks(t *testing.T) {
+	for _, c := range []struct {
+		network string
+		records int64
+	}{{"127.0.0.0/8", 2}, {"10.0.0.0/8", 0}} {
+		s := newTestSyslog(SyslogOptions{UDP: "127.0.0.1:0", TCP: "127.0.0.1:0", Allow: []netip.Prefix{netip.MustParsePrefix(c.network)}})
+		stop := running(t, s, (&memorySink{}).take)
+		for _, addr := range s.Addrs(t.Context()) {
+			conn, err := net.Dial(addr.Network(), addr.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(conn, "<1>x\n")
+			conn.Close()
+		}
+		eventually(t, "both to be counted", func() bool { st := s.Stats(); return st.Records+st.Refused+st.Dropped == 2 })
+		if st := s.Stats(); st.Records != c.records {
+			t.Errorf("%s: %+v", c.network, st)
+		}
+		stop()
+	}
 }
 
 // TestSyslogUDPTellsWhatItDrops: each datagram that was sent is taken, or counted as

@@ -26,13 +26,19 @@ import (
 type WebhookKind string
 
 const (
-	// WebhookToken is a request with Secret in Header, or as a token in Authorization:
-	// falcosidekick, Falco's http_output, Wazuh's integrations, EventBridge's API
-	// destinations, and whatever can send a header.
-	WebhookToken WebhookKind = "token"
-	// WebhookHMAC is a request with the HMAC-SHA-256 of its body under Secret in
-	// Header, as hexadecimal or base64, with or without "sha256=" before it.
-	WebhookHMAC WebhookKind = "hmac"
+	// WebhookGeneric is a request with Secret as a token in Authorization, in
+	// X-Catena-Token or X-Api-Key; or with the HMAC-SHA-256 of its body under Secret in
+	// X-Catena-Signature or X-Hub-Signature-256, as hexadecimal or base64, with or
+	// without "sha256=" before it.
+	WebhookGeneric WebhookKind = "generic"
+	// WebhookEventBridge is as WebhookGeneric: API destinations send X-Api-Key or
+	// Authorization.
+	WebhookEventBridge WebhookKind = "eventbridge"
+	// WebhookFalco is as WebhookGeneric: falcosidekick and Falco's http_output send
+	// headers of one's own.
+	WebhookFalco WebhookKind = "falco"
+	// WebhookWazuh is as WebhookGeneric: an integration's script sends what it is told.
+	WebhookWazuh WebhookKind = "wazuh"
 	// WebhookSNS is Amazon's Simple Notification Service, which signs with a key of
 	// its own: GuardDuty and Security Hub through EventBridge and a topic.
 	WebhookSNS WebhookKind = "sns"
@@ -46,7 +52,6 @@ type WebhookOptions struct {
 	Name, Tenant string
 	Kind         WebhookKind
 	Secret       string   // of all kinds but sns; at least 16 bytes
-	Header       string   // that carries it; empty for Authorization, and for hmac X-Hub-Signature-256
 	Topics       []string // ARNs of the topics of sns that may send
 	// Limits.Body is 4 MiB by default here, Unpacked 16 MiB, Requests 16 and Slow 15 s:
 	// a request is held in memory until its sender is known.
@@ -72,7 +77,7 @@ const minSecret = 16
 // NewWebhook returns a receiver of webhooks, or what is wrong with its options.
 func NewWebhook(o WebhookOptions) (*Webhook, error) {
 	switch o.Kind {
-	case WebhookToken, WebhookHMAC, WebhookGraph:
+	case WebhookGeneric, WebhookEventBridge, WebhookFalco, WebhookWazuh, WebhookGraph:
 		if len(o.Secret) < minSecret {
 			return nil, fmt.Errorf("%s: a webhook of kind %s needs a secret of at least %d bytes", o.Name, o.Kind, minSecret)
 		}
@@ -81,7 +86,7 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 			return nil, fmt.Errorf("%s: a webhook of kind sns needs the ARNs of its topics: anybody's topic is signed by the same key", o.Name)
 		}
 	default:
-		return nil, fmt.Errorf("%s: a webhook is of kind token, hmac, sns or graph, not %q", o.Name, clip(string(o.Kind), 40))
+		return nil, fmt.Errorf("%s: a webhook is of kind generic, eventbridge, falco, wazuh, sns or graph, not %q", o.Name, clip(string(o.Kind), 40))
 	}
 	orDefault(&o.Limits.Body, 4<<20)
 	orDefault(&o.Limits.Unpacked, 16<<20)
@@ -157,8 +162,13 @@ var errNotProven = &refusal{status: http.StatusUnauthorized, cause: "the request
 
 // take reads a request, looks who sends it, and hands on its records.
 func (h *Webhook) take(w http.ResponseWriter, r *http.Request, sink Sink) (answer pushed, err error) {
-	if h.o.Kind == WebhookToken && !h.rightToken(r.Header) {
-		return answer, errNotProven // before anything of it is read
+	shared := h.o.Kind != WebhookSNS && h.o.Kind != WebhookGraph
+	proven := shared && h.rightToken(r.Header)
+	signature := ""
+	if shared && !proven {
+		if signature = signatureOf(r.Header); signature == "" {
+			return answer, errNotProven // before anything of it is read
+		}
 	}
 	t, err := h.in.open(w, r, Grant{Tenant: h.o.Tenant, Source: h.o.Name})
 	if err != nil {
@@ -175,10 +185,6 @@ func (h *Webhook) take(w http.ResponseWriter, r *http.Request, sink Sink) (answe
 	pack := t.packer(sink, "")
 	pack.id = requestID(pack.base, r.Header)
 	switch h.o.Kind {
-	case WebhookHMAC:
-		if !h.rightHMAC(r.Header, body) {
-			return answer, errNotProven
-		}
 	case WebhookSNS:
 		m, err := h.sns.verify(r.Context(), body)
 		if err != nil {
@@ -192,6 +198,10 @@ func (h *Webhook) take(w http.ResponseWriter, r *http.Request, sink Sink) (answe
 		body = []byte(m.Message)
 	case WebhookGraph:
 		if !h.rightState(body) {
+			return answer, errNotProven
+		}
+	default:
+		if !proven && !h.rightHMAC(signature, body) {
 			return answer, errNotProven
 		}
 	}
@@ -238,11 +248,22 @@ func (h *Webhook) records(ctx context.Context, pack *packer, body []byte, answer
 
 // rightToken compares the secret that a request carries.
 func (h *Webhook) rightToken(header http.Header) bool {
-	token := tokenOf(header)
-	if h.o.Header != "" && !strings.EqualFold(h.o.Header, "Authorization") {
-		token = header.Get(h.o.Header)
+	for _, token := range [...]string{tokenOf(header), header.Get("X-Catena-Token")} {
+		if token != "" && sameSecret(token, h.o.Secret) {
+			return true
+		}
 	}
-	return sameSecret(token, h.o.Secret)
+	return false
+}
+
+// signatureOf returns the signature that a request carries, "" if none.
+func signatureOf(header http.Header) string {
+	for _, name := range [...]string{"X-Catena-Signature", "X-Hub-Signature-256"} {
+		if text := strings.TrimSpace(header.Get(name)); text != "" && len(text) <= 200 {
+			return strings.TrimPrefix(text, "sha256=")
+		}
+	}
+	return ""
 }
 
 // sameSecret compares in a time that tells nothing of either.
@@ -252,16 +273,7 @@ func sameSecret(a, b string) bool {
 }
 
 // rightHMAC compares the signature of a body.
-func (h *Webhook) rightHMAC(header http.Header, body []byte) bool {
-	name := h.o.Header
-	if name == "" {
-		name = "X-Hub-Signature-256"
-	}
-	text := strings.TrimSpace(header.Get(name))
-	if len(text) > 200 {
-		return false
-	}
-	text = strings.TrimPrefix(strings.TrimPrefix(text, "sha256="), "v1,")
+func (h *Webhook) rightHMAC(text string, body []byte) bool {
 	mac := hmac.New(sha256.New, []byte(h.o.Secret))
 	mac.Write(body)
 	want := mac.Sum(nil)

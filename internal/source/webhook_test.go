@@ -49,20 +49,20 @@ func TestWebhookSecrets(t *testing.T) {
 		headers []string
 		status  int
 	}{
-		{"bearer", WebhookOptions{Kind: WebhookToken}, alert, []string{"Authorization", "Bearer " + testSecret}, 200},
-		{"basic", WebhookOptions{Kind: WebhookToken}, alert, []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("falco:"+testSecret))}, 200},
-		{"own header", WebhookOptions{Kind: WebhookToken, Header: "X-Secret"}, alert, []string{"X-Secret", testSecret}, 200},
-		{"wrong", WebhookOptions{Kind: WebhookToken}, alert, []string{"Authorization", "Bearer " + testSecret + "x"}, 403},
-		{"none", WebhookOptions{Kind: WebhookToken, Header: "X-Secret"}, alert, nil, 403},
-		{"hexadecimal", WebhookOptions{Kind: WebhookHMAC}, alert, []string{"X-Hub-Signature-256", "sha256=" + hex.EncodeToString(sum)}, 200},
-		{"base64", WebhookOptions{Kind: WebhookHMAC, Header: "X-Sig"}, alert, []string{"X-Sig", base64.StdEncoding.EncodeToString(sum)}, 200},
-		{"another body", WebhookOptions{Kind: WebhookHMAC}, alert + " ", []string{"X-Hub-Signature-256", hex.EncodeToString(sum)}, 403},
-		{"no signature", WebhookOptions{Kind: WebhookHMAC}, alert, nil, 403},
+		{"bearer", WebhookOptions{Kind: WebhookEventBridge}, alert, []string{"Authorization", "Bearer " + testSecret}, 200},
+		{"basic", WebhookOptions{Kind: WebhookEventBridge}, alert, []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("falco:"+testSecret))}, 200},
+		{"own header", WebhookOptions{Kind: WebhookFalco}, alert, []string{"Authorization", "", "X-Catena-Token", testSecret}, 200},
+		{"wrong", WebhookOptions{Kind: WebhookEventBridge}, alert, []string{"Authorization", "Bearer " + testSecret + "x"}, 403},
+		{"none", WebhookOptions{Kind: WebhookWazuh}, alert, nil, 403},
+		{"hexadecimal", WebhookOptions{Kind: WebhookGeneric}, alert, []string{"X-Hub-Signature-256", "sha256=" + hex.EncodeToString(sum)}, 200},
+		{"base64", WebhookOptions{Kind: WebhookGeneric}, alert, []string{"X-Catena-Signature", base64.StdEncoding.EncodeToString(sum)}, 200},
+		{"another body", WebhookOptions{Kind: WebhookGeneric}, alert + " ", []string{"X-Hub-Signature-256", hex.EncodeToString(sum)}, 403},
+		{"no signature", WebhookOptions{Kind: WebhookGeneric}, alert, nil, 403},
 		{"graph", WebhookOptions{Kind: WebhookGraph}, `{"value":[{"clientState":"` + testSecret + `","resource":"x"}]}`, nil, 200},
 		{"graph, one wrong", WebhookOptions{Kind: WebhookGraph}, `{"value":[{"clientState":"` + testSecret + `"},{"clientState":"x"}]}`, nil, 403},
 		{"graph, none", WebhookOptions{Kind: WebhookGraph}, `{"value":[]}`, nil, 403},
-		{"no JSON", WebhookOptions{Kind: WebhookToken}, "hello", []string{"Authorization", "Bearer " + testSecret}, 400},
-		{"too large", WebhookOptions{Kind: WebhookToken, Limits: Limits{Body: 10}}, alert, []string{"Authorization", "Bearer " + testSecret}, 413},
+		{"no JSON", WebhookOptions{Kind: WebhookEventBridge}, "hello", []string{"Authorization", "Bearer " + testSecret}, 400},
+		{"too large", WebhookOptions{Kind: WebhookGeneric, Limits: Limits{Body: 10}}, alert, []string{"Authorization", "Bearer " + testSecret}, 413},
 	} {
 		c.o.Secret = testSecret
 		m := &memorySink{}
@@ -85,7 +85,7 @@ func TestWebhookSecrets(t *testing.T) {
 	if w := send(h, http.MethodGet, "/hooks/x", ""); w.Code != 405 {
 		t.Errorf("GET: %d", w.Code)
 	}
-	for _, o := range []WebhookOptions{{Kind: WebhookToken, Secret: "short"}, {Kind: WebhookSNS}, {Kind: "other"}} {
+	for _, o := range []WebhookOptions{{Kind: WebhookGeneric, Secret: "short"}, {Kind: WebhookSNS}, {Kind: "other"}} {
 		if _, err := NewWebhook(o); err == nil {
 			t.Errorf("%+v is taken", o)
 		}
@@ -94,7 +94,7 @@ func TestWebhookSecrets(t *testing.T) {
 
 func TestWebhookNamesWhatIsSentAgain(t *testing.T) {
 	m := &memorySink{}
-	h := newTestWebhook(t, WebhookOptions{Kind: WebhookToken, Secret: testSecret}).Handler(m.take)
+	h := newTestWebhook(t, WebhookOptions{Kind: WebhookGeneric, Secret: testSecret}).Handler(m.take)
 	for _, id := range []string{"1", "1", "2", ""} {
 		send(h, http.MethodPost, "/", "{}", "Authorization", "Bearer "+testSecret, "Webhook-Id", id)
 	}
@@ -223,7 +223,7 @@ func TestWebhookSNS(t *testing.T) {
 }
 
 func FuzzWebhook(f *testing.F) {
-	for _, kind := range []string{"token", "hmac", "sns", "graph"} {
+	for _, kind := range []string{"generic", "sns", "graph"} {
 		f.Add(kind, `{"value":[{"clientState":"`+testSecret+`"}],"Type":"Notification","TopicArn":"t","SigningCertURL":"https://sns.us.amazonaws.com/a.pem","Timestamp":"2026-03-04T05:06:07Z"}`, "Bearer "+testSecret)
 	}
 	f.Fuzz(func(t *testing.T, kind, body, authorization string) {
@@ -234,7 +234,7 @@ func FuzzWebhook(f *testing.F) {
 		var taken []model.Batch
 		m := &memorySink{}
 		w := send(h.Handler(m.take), http.MethodPost, "/", body, "Authorization", authorization)
-		if taken = m.all(); len(taken) > 0 && (kind == "sns" || kind == "hmac") {
+		if taken = m.all(); len(taken) > 0 && kind == "sns" {
 			t.Fatalf("taken without a signature: %q", body)
 		}
 		if !json.Valid(w.Body.Bytes()) {
