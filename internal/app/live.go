@@ -96,7 +96,8 @@ type Live struct {
 	waiting atomic.Int64 // bytes published here and not read yet
 	pending atomic.Bool  // there is what no tick ended yet
 
-	// Of the fold alone.
+	// Of the fold alone, but for segment and table, which are of who writes the journal
+	// and wait for the other where a segment ends.
 	journal  *journal.Journal
 	shelf    *shelf
 	primary  *generation
@@ -442,6 +443,9 @@ func (l *Live) counts(r *liveRound) bool {
 	if s.since.IsZero() {
 		s.since = r.At
 	}
+	l.mu.Lock()
+	l.health.Segment, l.health.Acts = s.number, s.acts
+	l.mu.Unlock()
 	return s.acts >= l.o.SegmentActs || s.pages >= maxSegmentPages || s.acts > 0 && r.At.Sub(s.since) >= l.o.SegmentAge
 }
 
@@ -789,13 +793,13 @@ func (l *Live) renumber(r *liveRound) func(*sighting) {
 
 // report makes what health tells.
 func (l *Live) report() {
-	h := LiveHealth{Position: l.last.Pos, Time: l.last.At, Rounds: l.rounds, Incidents: len(l.known), Segment: l.segment.number, Acts: l.segment.acts,
+	h := LiveHealth{Position: l.last.Pos, Time: l.last.At, Rounds: l.rounds, Incidents: len(l.known),
 		Journal: l.journal.Bytes(), Memory: l.primary.read.memory.Stats().Nodes}
 	for _, s := range l.sources.list() {
 		h.Sources = append(h.Sources, s.health())
 	}
 	l.mu.Lock()
-	h.Repairs, h.resume, h.Rules = l.health.Repairs, l.health.resume, l.app.digest()
+	h.Repairs, h.resume, h.Segment, h.Acts, h.Rules = l.health.Repairs, l.health.resume, l.health.Segment, l.health.Acts, l.app.digest()
 	l.health = h
 	l.mu.Unlock()
 	if err := l.primary.failed; err != nil {
