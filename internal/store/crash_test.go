@@ -81,9 +81,18 @@ func TestKilledAtAnyTime(t *testing.T) {
 		out, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())
-		wait := time.Duration(20+r.IntN(250)) * time.Millisecond
-		stop := time.AfterFunc(wait, func() { _ = cmd.Process.Kill() })
+		// Some are killed as they start, most some time after their first round.
+		killWithin := func(after int) *time.Timer {
+			return time.AfterFunc(time.Duration(r.IntN(after))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		}
+		var stop *time.Timer
+		if kill%4 == 0 {
+			stop = killWithin(200)
+		}
 		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if stop == nil {
+				stop = killWithin(250)
+			}
 			n, err := strconv.ParseUint(lines.Text(), 10, 64)
 			if err != nil {
 				t.Fatalf("kill %d: %s", kill, lines.Text())
@@ -91,7 +100,9 @@ func TestKilledAtAnyTime(t *testing.T) {
 			said = n
 		}
 		_ = cmd.Wait() // killed
-		stop.Stop()
+		if stop != nil {
+			stop.Stop()
+		}
 		c := openCases(t, dir)
 		e := openEvents(t, filepath.Join(dir, "events"), EventsOptions{SealRows: 100})
 		n, err := c.Applied(ctx)
