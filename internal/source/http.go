@@ -239,6 +239,9 @@ func (in *intake) refused(ref *refusal) {
 	}
 }
 
+// maxHeld is how many bytes a request may have that is held in memory as a whole.
+const maxHeld = 16 << 20
+
 // writeJSON answers a request.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")

@@ -63,6 +63,7 @@ type OTLP struct {
 func NewOTLP(o OTLPOptions) *OTLP {
 	orDefault(&o.Limits.Unpacked, 8<<20)
 	orDefault(&o.Limits.Requests, 16)
+	o.Limits.Unpacked = min(o.Limits.Unpacked, maxHeld)
 	r := &OTLP{o: o, ready: make(chan struct{})}
 	r.in = newIntake(o.Limits, o.Authenticate, o.Now, o.Log, &r.Counters)
 	return r

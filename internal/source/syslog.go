@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/catena-sec/catena/internal/model"
@@ -48,7 +49,12 @@ type Syslog struct {
 	o     SyslogOptions
 	ready chan struct{}
 	addrs []net.Addr
+	held  atomic.Int64 // bytes that connections keep
 }
+
+// syslogHeld is how many bytes connections may keep together before those with the
+// most unfinished are closed.
+const syslogHeld = 256 << 20
 
 // NewSyslog returns a receiver of syslog messages.
 func NewSyslog(o SyslogOptions) *Syslog {
@@ -226,6 +232,8 @@ func (s *Syslog) connection(ctx, late context.Context, c net.Conn, sink Sink) er
 		}
 		return nil
 	}
+	mine := 0
+	defer func() { s.held.Add(int64(-mine)) }()
 	heard, begun := time.Now(), time.Time{} // when the last bytes came, and the message under way began
 	var gathered time.Time                  // when the first message of the batch under way came
 	for {
@@ -260,6 +268,12 @@ func (s *Syslog) connection(ctx, late context.Context, c net.Conn, sink Sink) er
 		if empty || p.taken > taken {
 			gathered = heard
 		}
+		keeps := f.held() + cap(p.data)
+		all := s.held.Add(int64(keeps - mine))
+		mine = keeps
+		if all > syslogHeld && len(f.buf) > 16<<10 {
+			return errors.Join(fmt.Errorf("%s: closed: a message is under way and connections keep %d bytes together, which is more than they may", peer, all), flush())
+		}
 		switch {
 		case len(f.buf) == 0:
 			begun = time.Time{}
@@ -269,7 +283,7 @@ func (s *Syslog) connection(ctx, late context.Context, c net.Conn, sink Sink) er
 		switch {
 		case ferr != nil:
 			return errors.Join(fmt.Errorf("%s: %w", peer, ferr), flush())
-		case errors.Is(err, os.ErrDeadlineExceeded), p.records > 0 && time.Since(gathered) >= s.o.Limits.BatchDelay && err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded), p.records > 0 && err == nil && (all > syslogHeld || time.Since(gathered) >= s.o.Limits.BatchDelay):
 			if err := flush(); err != nil {
 				return err
 			}
@@ -311,10 +325,13 @@ type syslogFramer struct {
 // room is where the next bytes are to be read to.
 func (f *syslogFramer) room() []byte {
 	if f.space == nil {
-		f.space = make([]byte, 32<<10)
+		f.space = make([]byte, 2<<10) // of thousands of connections most say little
 	}
 	return f.space
 }
+
+// held is how much memory the framer keeps.
+func (f *syslogFramer) held() int { return cap(f.buf) + cap(f.space) }
 
 var errFraming = errors.New("a message begins without its count of octets: the connection is closed, since nothing tells where the next begins")
 
@@ -328,6 +345,9 @@ func (f *syslogFramer) read(n int, each func([]byte) error) error {
 	}
 	rest, err := f.cut(data, each)
 	f.buf = append(f.buf[:0], rest...)
+	if n == len(f.space) && n < 64<<10 {
+		f.space = make([]byte, 2*n)
+	}
 	if cap(f.buf) > 64<<10 && len(f.buf) < 4<<10 {
 		f.buf = bytes.Clone(f.buf) // one large message does not hold memory for ever
 	}

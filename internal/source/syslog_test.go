@@ -258,6 +258,31 @@ func TestSyslogUDP(t *testing.T) {
 	stop()
 }
 
+// TestSyslogBoundsWhatConnectionsKeep: unfinished messages of many connections end
+// with those connections, not with the memory.
+func TestSyslogBoundsWhatConnectionsKeep(t *testing.T) {
+	s := newTestSyslog(SyslogOptions{TCP: "127.0.0.1:0"})
+	s.held.Store(syslogHeld) // as others would
+	stop := running(t, s, (&memorySink{}).take)
+	addr := s.Addrs(t.Context())[0].String()
+	small, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(small, "<1>x\n")
+	eventually(t, "a small message", func() bool { return s.Stats().Records == 1 })
+	large, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(large, "%s", strings.Repeat("x", 100<<10))
+	eventually(t, "the one that keeps much to be closed", func() bool { return s.Stats().Refused == 1 })
+	small.Close()
+	large.Close()
+	eventually(t, "what they kept to be given back", func() bool { return s.held.Load() == syslogHeld })
+	stop()
+}
+
 func TestSyslogAllowsNetworks(t *testing.T) {
 	for _, c := range []struct {
 		network string

@@ -91,6 +91,7 @@ func NewWebhook(o WebhookOptions) (*Webhook, error) {
 	orDefault(&o.Limits.Body, 4<<20)
 	orDefault(&o.Limits.Unpacked, 16<<20)
 	orDefault(&o.Limits.Requests, 16)
+	o.Limits.Unpacked = min(o.Limits.Unpacked, maxHeld)
 	orDefault(&o.Limits.Slow, 15*time.Second) // who sends is not known before the end
 	w := &Webhook{o: o}
 	w.in = newIntake(o.Limits, nil, o.Now, o.Log, &w.Counters)
