@@ -603,6 +603,12 @@ type NextStep struct {
 	Why         string  `json:"why"`
 }
 
+// NotifyTarget is NotifyTarget of the document.
+type NotifyTarget struct {
+	Kind string `json:"kind"` // slack, teams, pagerduty, jira, email, webhook, syslog or ntfy
+	Name string `json:"name"`
+}
+
 // Objective is Objective of the document.
 type Objective struct {
 	Alerting bool    `json:"alerting"`
@@ -1150,6 +1156,12 @@ type TenantNew struct {
 type Term struct {
 	Bits float64 `json:"bits"`
 	What string  `json:"what"`
+}
+
+// Tested is Tested of the document.
+type Tested struct {
+	Error string `json:"error,omitzero"` // what went wrong, in the words of who sent it
+	Ok    bool   `json:"ok"`
 }
 
 // Thing is Thing of the document.
@@ -2478,6 +2490,23 @@ func (c *Client) ListLinks(ctx context.Context, id string, p ListLinksParams) (*
 	return &out, nil
 }
 
+// ListNotifyTargetsParams are what ListNotifyTargets may be asked with.
+type ListNotifyTargetsParams struct {
+	Tenant string // Tenant asked of; without it the caller's first.
+}
+
+// ListNotifyTargets: Where people are told (GET /api/v1/notify/targets).
+func (c *Client) ListNotifyTargets(ctx context.Context, p ListNotifyTargetsParams) (*Response[[]NotifyTarget], error) {
+	r := c.request(http.MethodGet, "/api/v1/notify/targets")
+	set(r.query, "tenant", p.Tenant)
+	var out Response[[]NotifyTarget]
+	var err error
+	if out.ETag, err = c.call(ctx, r, &out.Body); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
 // ListObjectivesParams are what ListObjectives may be asked with.
 type ListObjectivesParams struct {
 	Tenant string // Tenant asked of; without it the caller's first.
@@ -3162,6 +3191,27 @@ func (c *Client) Suppress(ctx context.Context, body Suppress, p SuppressParams) 
 	}
 	set(r.query, "tenant", p.Tenant)
 	var out Response[Done]
+	var err error
+	if out.ETag, err = c.call(ctx, r, &out.Body); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// TestNotifyTargetParams are what TestNotifyTarget may be asked with.
+type TestNotifyTargetParams struct {
+	IdempotencyKey string // A value of the caller's own, new for each change: sent again with the same body within a day, the change is not made again and the first answer is given.
+	Tenant         string // Tenant asked of; without it the caller's first.
+}
+
+// TestNotifyTarget: Send a test message (POST /api/v1/notify/targets/{name}/test).
+func (c *Client) TestNotifyTarget(ctx context.Context, name string, p TestNotifyTargetParams) (*Response[Tested], error) {
+	r := c.request(http.MethodPost, "/api/v1/notify/targets/"+url.PathEscape(name)+"/test")
+	if p.IdempotencyKey != "" {
+		r.header.Set("Idempotency-Key", p.IdempotencyKey)
+	}
+	set(r.query, "tenant", p.Tenant)
+	var out Response[Tested]
 	var err error
 	if out.ETag, err = c.call(ctx, r, &out.Body); err != nil {
 		return nil, err

@@ -496,3 +496,18 @@ func TestStreamsAreFew(t *testing.T) {
 	}
 	w.s.stop() // ends them all: the world's server closes without waiting
 }
+
+func TestTestMessages(t *testing.T) {
+	w := newWorld(t)
+	var x Tested
+	w.want(w.api(Responder, http.MethodPost, "/notify/targets/pager/test", nil), 200).json(t, &x)
+	if !x.OK {
+		t.Errorf("%+v", x)
+	}
+	x = Tested{}
+	w.want(w.api(Responder, http.MethodPost, "/notify/targets/gone/test", nil), 200).json(t, &x)
+	if x.OK || x.Error != "no answer for default" {
+		t.Errorf("%+v", x)
+	}
+	w.want(w.api(Responder, http.MethodPost, "/notify/targets/none/test", nil), 404)
+}

@@ -103,6 +103,7 @@ func requests(w *world) map[string]struct {
 		"revoke-ingest-token":     {"/ingest-tokens/i-none", nil},
 		"set-password":            {"/me/password", m{"old": "x", "new": passphras}},
 		"log-in":                  {"/session", m{"account": "nobody", "password": "wrong"}},
+		"test-notify-target":      {"/notify/targets/pager/test", nil},
 		"get-event":               {"/events/e-1001", nil},
 		"get-incident":            {"/incidents/" + inc, nil},
 		"get-story":               {"/incidents/" + inc + "/story", nil},
@@ -263,6 +264,8 @@ func TestATokenDoesNoMoreThanItsScopes(t *testing.T) {
 	w := newWorld(t)
 	w.incident(DefaultTenant, 5, 2)
 	_, ops := document(t, w)
+	all := []Grant{{everyTenant, Administrator}}
+	account := w.account("scoped", "", all)
 	for i, o := range ops {
 		if streams(o) || o.open {
 			continue
@@ -274,11 +277,11 @@ func TestATokenDoesNoMoreThanItsScopes(t *testing.T) {
 				others = append(others, a+":*")
 			}
 		}
-		without := w.token(fmt.Sprint("without-", i), []Grant{{everyTenant, Administrator}}, others...)
+		without := w.tokenOf(account, fmt.Sprint("without-", i), all, others...)
 		if g := w.try(o, without); g.status != http.StatusForbidden || !strings.Contains(string(g.body), "scope") {
 			t.Errorf("%s without %s: status %d: %.200s", o.id, o.scope, g.status, g.body)
 		}
-		with := w.token(fmt.Sprint("with-", i), []Grant{{everyTenant, Administrator}}, o.scope)
+		with := w.tokenOf(account, fmt.Sprint("with-", i), all, o.scope)
 		if g := w.try(o, with); g.status == http.StatusForbidden && strings.Contains(string(g.body), "scope") {
 			t.Errorf("%s with %s: %s", o.id, o.scope, g.body)
 		}

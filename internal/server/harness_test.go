@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,6 +26,23 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// testNotify has one target that is there and one that does not answer.
+type testNotify struct{}
+
+func (testNotify) Targets(context.Context) []NotifyTarget {
+	return []NotifyTarget{{"pager", "pagerduty"}, {"gone", "webhook"}}
+}
+
+func (testNotify) Test(_ context.Context, tenant, target string) error {
+	switch target {
+	case "pager":
+		return nil
+	case "gone":
+		return errors.New("no answer for " + tenant)
+	}
+	return ErrNotFound
+}
 
 // A testClock is a wall clock that a test moves.
 type testClock struct {
@@ -187,7 +205,7 @@ func newWorld(t testing.TB, change ...func(*Options)) *world {
 	w := &world{t: t, control: control, clock: &testClock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
 		engine:  &testEngine{decided: map[string][]model.Decision{}, rules: []Rule{{ID: "rule-1", Title: hostile, Kind: "rule", Level: model.High, Enabled: true}}},
 		tenants: &testTenants{t: t, dir: dir, m: map[string]TenantStore{}}, tokens: map[Role]string{}}
-	o := Options{Control: control, Tenants: w.tenants, Engine: w.engine, Version: "test", Local: true, Now: w.clock.now, PerSecond: 10_000,
+	o := Options{Control: control, Tenants: w.tenants, Engine: w.engine, Version: "test", Local: true, Notify: testNotify{}, Now: w.clock.now, PerSecond: 10_000,
 		Reports: []report.Writer{report.JSON(), report.HTML(report.Options{}), report.CSV(), report.Navigator(), report.OCSF(report.Options{}), report.STIX(report.Options{}), report.AttackFlow(report.Options{}), report.Text(report.TextOptions{}, report.Options{})}}
 	for _, f := range change {
 		f(&o)
@@ -273,7 +291,11 @@ func (w *world) account(login, password string, grants []Grant) store.Account {
 // token makes an account and a token of it that ends in a day.
 func (w *world) token(name string, grants []Grant, scopes ...string) string {
 	w.t.Helper()
-	a := w.account("svc-"+name, "", grants)
+	return w.tokenOf(w.account("svc-"+name, "", grants), name, grants, scopes...)
+}
+
+func (w *world) tokenOf(a store.Account, name string, grants []Grant, scopes ...string) string {
+	w.t.Helper()
 	secret, _ := newSecret(tokenPrefix)
 	must(w.t, w.control.CreateToken(w.t.Context(), store.Token{ID: "t-" + name, Digest: store.DigestOf(secret), Kind: store.APIToken, Account: a.ID, Name: name, Scopes: scopes, Grants: storedGrants(grants),
 		Created: w.clock.now(), Expires: ptr(w.clock.now().Add(24 * time.Hour))}))

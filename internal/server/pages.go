@@ -21,8 +21,8 @@ import (
 //go:embed pages/*.html pages/*.css
 var pageFiles embed.FS
 
-// consoleHint says how to have a console, where a binary holds none.
-const consoleHint = "it was built without one, as `go build` alone does. The API and these pages need none; the README says how a console is built into the binary."
+// consoleHint says why there is no console where a binary holds none.
+const consoleHint = "it was built without one. The API and these pages need none."
 
 // pages are the pages of our own: plain HTML without script, so that log-in and a look at
 // what is open need nothing but a browser.

@@ -52,7 +52,7 @@ func scopeAllows(held []string, need string) bool {
 // areas are what scopes speak of. A route names one of them; a test holds routes to it.
 func areas() []string {
 	return []string{"incidents", "alerts", "entities", "hunt", "rules", "suppressions", "sources", "changes", "coverage", "settings",
-		"tenants", "accounts", "tokens", "audit", "proposals", "mcp", "self"}
+		"tenants", "accounts", "tokens", "audit", "proposals", "notify", "mcp", "self"}
 }
 
 // checkScopes says which scope of a token to be made is none.

@@ -56,6 +56,7 @@ type Options struct {
 	// Mounts are handlers of others, by pattern of http.ServeMux, such as receivers at
 	// "/ingest/". They look after access and bounds themselves.
 	Mounts map[string]http.Handler
+	Notify Notify // nil: people are told nothing
 	// Console is the built console, with index.html; nil if the binary holds none.
 	Console fs.FS
 
@@ -161,6 +162,7 @@ func (s *Server) describe() http.Handler {
 	s.ruleRoutes()
 	s.suppressionRoutes()
 	s.sourceRoutes()
+	s.notifyRoutes()
 	s.changeRoutes()
 	s.proposalRoutes()
 	s.adminRoutes()
