@@ -63,23 +63,52 @@ func (s *Service) limits(c config.Config) source.Limits {
 func (s *Service) mounts(c config.Config) (map[string]http.Handler, error) {
 	log := s.log
 	push := source.NewPush(source.PushOptions{Name: "http", Limits: s.limits(c), Authenticate: s.authenticate, Format: s.format, Now: s.o.Now, Log: log})
-	s.listen = append(s.listen, &listening{receiver: passive{push, "http"}, kind: "http"})
-	return map[string]http.Handler{
+	s.listen = append(s.listen, &listening{receiver: passive{push}, kind: "http"})
+	out := map[string]http.Handler{
 		"/ingest/":   http.StripPrefix("/ingest", push.Handler(s.sink)),
 		"/services/": push.Handler(s.sink),
-	}, nil
+	}
+	// OTLP over HTTP is served here, and over gRPC at an address of its own.
+	o := source.OTLPOptions{Name: "otlp", Listen: c.Receivers.OTLP.GRPC, Authenticate: s.authenticate, Now: s.o.Now, Log: s.log}
+	var err error
+	if o.TLS, err = s.certificate(c.Receivers.OTLP.TLS, o.Listen); err != nil {
+		return nil, fmt.Errorf("receivers.otlp.tls: %w", err)
+	}
+	otlp := source.NewOTLP(o)
+	out["/v1/logs"] = otlp.Handler(s.sink)
+	var r source.Receiver = otlp
+	if o.Listen == "" {
+		r = passive{otlp}
+	}
+	s.listen = append(s.listen, &listening{receiver: r, kind: "otlp"})
+	for _, w := range c.Receivers.Webhook {
+		secret, err := w.Secret.Value()
+		if err != nil {
+			return nil, fmt.Errorf("receivers.webhooks %s: %w", w.Name, err)
+		}
+		o := source.WebhookOptions{Name: w.Name, Tenant: w.Tenant, Kind: source.WebhookKind(w.Kind), Secret: secret, Now: s.o.Now, Log: s.log}
+		if w.Topic != "" {
+			o.Topics = []string{w.Topic}
+		}
+		h, err := source.NewWebhook(o)
+		if err != nil {
+			return nil, fmt.Errorf("receivers.webhooks %s: %w", w.Name, err)
+		}
+		s.listen = append(s.listen, &listening{receiver: passive{h}, kind: "webhook", tenant: w.Tenant})
+		out["/hooks/"+w.Name] = h.Handler(s.sink)
+	}
+	return out, nil
 }
 
-// statistics are what all that takes evidence counts.
-type statistics interface{ Stats() source.Stats }
-
-// passive is a receiver whose handler the server serves: it has nothing to run.
-type passive struct {
-	statistics
-	name string
+// mounted is a receiver whose handler the server serves.
+type mounted interface {
+	Name() string
+	Stats() source.Stats
 }
 
-func (p passive) Name() string { return p.name }
+// passive is a mounted one, which has nothing to run.
+type passive struct{ mounted }
+
 func (p passive) Run(ctx context.Context, _ source.Sink) error {
 	<-ctx.Done()
 	return nil

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -298,4 +299,107 @@ func (l listed) short() []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Every receiver brings its evidence to the tenant that it is of, and the API tells how
+// much came over which.
+func TestServeReceivers(t *testing.T) {
+	followed := filepath.Join(t.TempDir(), "auth.log")
+	if err := os.WriteFile(followed, []byte("<13>1 2026-03-25T00:00:01Z files sshd - - - from a file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := config.Default()
+	c.Data, c.Listen = t.TempDir(), "127.0.0.1:0"
+	c.Tenants = []config.Tenant{{ID: "default"}, {ID: "other", Name: "Another"}}
+	const secret = "sixteen bytes or more"
+	c.Receivers = config.Receivers{
+		Syslog:  []config.Syslog{{Name: "lan", Tenant: "other", Network: "tcp", Listen: freeAddress(t)}},
+		Follow:  []config.Follow{{Name: "logs", Tenant: "default", Paths: []string{followed}, Begin: "start"}},
+		Webhook: []config.Webhook{{Name: "falco", Tenant: "default", Kind: "falco", Secret: secret}},
+	}
+	r := serve(t, c)
+	r.logIn(t)
+	conn, err := net.Dial("tcp", c.Receivers.Syslog[0].Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(conn, "<13>1 2026-03-25T00:00:02Z wires sshd - - - over syslog\n")
+	_ = conn.Close()
+	post := func(path, auth, body string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", auth)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if b, _ := io.ReadAll(resp.Body); resp.StatusCode >= 300 {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, b)
+		}
+	}
+	post("/hooks/falco", "Bearer "+secret, `{"output":"a shell","priority":"Critical","rule":"Terminal shell in container","time":"2026-03-25T00:00:03Z","output_fields":{"container.id":"c1"}}`)
+	post("/services/collector/event", "Splunk "+r.Token, `{"event":"<13>1 2026-03-25T00:00:04Z splunks sshd - - - by the collector","time":1774396804}`)
+	post("/ingest/_bulk", "Bearer "+r.Token, "{\"create\":{\"_index\":\"logs\"}}\n{\"@timestamp\":\"2026-03-25T00:00:05Z\",\"host\":{\"name\":\"beats\"},\"message\":\"by bulk\"}\n")
+	post("/v1/logs", "Bearer "+r.Token, `{"resourceLogs":[{"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"otels"}}]},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1774396806000000000","body":{"stringValue":"by telemetry"}}]}]}]}`)
+	want := map[string][]string{
+		"default": {"from a file", "a shell", "by the collector", "by bulk", "by telemetry"},
+		"other":   {"over syslog"},
+	}
+	for tenant, texts := range want {
+		for _, text := range texts {
+			found := 0
+			for range 200 {
+				var p struct {
+					Items []struct{ Raw, Source string }
+				}
+				r.get(t, "/events?tenant="+tenant+"&text="+url.QueryEscape(text), &p)
+				if found = len(p.Items); found > 0 {
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+			if found != 1 {
+				t.Errorf("%s has %d events with %q", tenant, found, text)
+			}
+		}
+	}
+	var l struct {
+		Items []struct {
+			Name, Kind, State string
+			Records           int64
+		}
+	}
+	r.get(t, "/sources?tenant=default", &l)
+	for _, x := range l.Items {
+		t.Logf("%+v", x)
+		if x.Name == "lan" {
+			t.Error("a tenant sees the receiver of another")
+		}
+	}
+	for _, name := range []string{"logs", "falco"} {
+		if !slices.ContainsFunc(l.Items, func(x struct {
+			Name, Kind, State string
+			Records           int64
+		}) bool {
+			return x.Name == name && x.State == "active" && x.Records > 0
+		}) {
+			t.Errorf("nothing came over %s: %+v", name, l.Items)
+		}
+	}
+}
+
+// freeAddress is one that nobody listens at now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
