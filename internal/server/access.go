@@ -122,6 +122,9 @@ func (s *Server) tokenPrincipal(ctx context.Context, secret string) (*principal,
 	if isNotFound(err) {
 		return nil, unknown
 	}
+	if err == nil {
+		s.used(s.o.Control.TouchToken(ctx, p.token, s.o.Now()))
+	}
 	return p, err
 }
 
@@ -141,7 +144,6 @@ func (s *Server) byToken(ctx context.Context, d store.Digest) (*principal, error
 	if a.Disabled {
 		return nil, store.ErrNotFound
 	}
-	s.used(s.o.Control.TouchToken(ctx, t.ID, now))
 	scopes := t.Scopes
 	if scopes == nil {
 		scopes = []string{}
@@ -177,6 +179,7 @@ func (s *Server) sessionPrincipal(ctx context.Context, r *http.Request) (*princi
 	if err != nil {
 		return nil, err
 	}
+	s.used(s.o.Control.TouchSession(ctx, p.digest, s.o.Now()))
 	p.csrf = csrfOf(k.Value)
 	return p, nil
 }
@@ -197,7 +200,6 @@ func (s *Server) bySession(ctx context.Context, d store.Digest) (*principal, err
 	if a.Disabled {
 		return nil, store.ErrNotFound
 	}
-	s.used(s.o.Control.TouchSession(ctx, d, now))
 	return &principal{account: a.ID, name: a.Login, grants: grantsOf(a.Grants), digest: d}, nil
 }
 
@@ -207,7 +209,8 @@ func csrfOf(secret string) string {
 	return base64.RawURLEncoding.EncodeToString(digestOf("csrf\x00" + secret))
 }
 
-// stillMay says whether who began a long request still has a role in its tenant.
+// stillMay says whether who began a long request still has a role in its tenant. To ask
+// is no use of a session: a page that is left open does not keep it alive.
 func (s *Server) stillMay(ctx context.Context, c *call, need Role) bool {
 	by := s.bySession
 	if c.token != "" {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -495,4 +496,54 @@ func TestPartsOfTheEngineAreForThoseOfEveryTenant(t *testing.T) {
 	for token, want := range map[string]int{"": 401, w.tokens[Responder]: 401, w.tokens[Administrator]: 200, w.token("narrow", []Grant{{everyTenant, Administrator}}, "incidents:read"): 401} {
 		w.want(w.ask(token, http.MethodGet, "/metrics", nil), want)
 	}
+}
+
+func TestTheConsoleWhereThereIsOne(t *testing.T) {
+	w := newWorld(t, func(o *Options) {
+		o.Console = fstest.MapFS{"index.html": {Data: []byte("<!doctype html><title>console</title>")}, "assets/app-1.js": {Data: []byte("1")}, "secret/x": {Data: []byte("x")}}
+	})
+	for path, want := range map[string]string{"/": "console", "/incidents/inc-1": "console", "/index.html": "", "/assets/app-1.js": "1", "/secret": "console", "/../../etc/passwd": "", "/login": "Log in"} {
+		g := w.browser().get(path)
+		if want != "" && (g.status != 200 || !strings.Contains(string(g.body), want)) {
+			t.Errorf("%s: status %d: %.100s", path, g.status, g.body)
+		}
+		if strings.Contains(string(g.body), "root:") {
+			t.Errorf("%s leads out of the console", path)
+		}
+	}
+	w.want(w.browser().get("/assets/none.js"), 404)
+	if h := w.browser().get("/assets/app-1.js").header; !strings.Contains(h.Get("Cache-Control"), "immutable") || h.Get("Content-Security-Policy") == "" {
+		t.Errorf("headers of a script: %v", h)
+	}
+}
+
+func TestAStreamThatIsOpenKeepsNoSessionAlive(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.SessionIdle = time.Hour })
+	w.account("ann", passphras, []Grant{{DefaultTenant, Viewer}})
+	b := w.browser()
+	b.enter("ann", passphras)
+	p, err := w.s.bySession(t.Context(), w.digests(b))
+	must(t, err)
+	c := &call{principal: p, tenant: DefaultTenant}
+	for range 3 {
+		w.clock.add(25 * time.Minute)
+		ok := w.s.stillMay(t.Context(), c, Viewer)
+		if want := w.clock.now().Sub(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)) <= time.Hour; ok != want {
+			t.Errorf("after %v: %v", w.clock.now(), ok)
+		}
+	}
+}
+
+// digests is the digest of a browser's session.
+func (w *world) digests(b *browser) store.Digest {
+	w.t.Helper()
+	u, err := url.Parse(w.web.URL)
+	must(w.t, err)
+	for _, k := range b.c.Jar.Cookies(u) {
+		if k.Name == cookiePlain {
+			return store.DigestOf(k.Value)
+		}
+	}
+	w.t.Fatal("no session")
+	return store.Digest{}
 }
