@@ -219,6 +219,35 @@ func TestTokensEnd(t *testing.T) {
 	w.want(w.ask(token, http.MethodGet, path, nil), 401)
 }
 
+func TestSessionsThatEndedAreDeleted(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.SessionLife = time.Hour })
+	ann := w.account("ann", passphras, nil)
+	w.browser().enter2("ann", passphras)
+	must(t, w.s.Flush(t.Context()))
+	w.clock.add(30 * time.Minute)
+	w.browser().enter2("ann", passphras)
+	count := func() int {
+		t.Helper()
+		l, err := w.control.Sessions(t.Context(), ann.ID, time.Time{}) // also those that ended
+		must(t, err)
+		return len(l)
+	}
+	w.clock.add(30 * time.Minute)
+	if count() != 2 {
+		t.Fatalf("%d sessions", count())
+	}
+	must(t, w.s.Flush(t.Context()))
+	if count() != 1 {
+		t.Errorf("%d sessions are kept", count())
+	}
+}
+
+// enter2 logs a browser in who may see nothing yet.
+func (b *browser) enter2(login, password string) {
+	b.w.t.Helper()
+	b.w.want(b.post("/login", url.Values{"account": {login}, "password": {password}}), http.StatusSeeOther)
+}
+
 func TestATokenIsNoMoreThanItsAccount(t *testing.T) {
 	w := newWorld(t)
 	ann := w.account("ann", passphras, []Grant{{DefaultTenant, Analyst}})

@@ -92,6 +92,7 @@ type Server struct {
 	metrics   *metrics
 	known     *recent[string, struct{}] // account and address of log-ins that were right
 
+	swept    time.Time // by Flush
 	stopping chan struct{}
 	stopOnce sync.Once
 }
@@ -259,12 +260,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, t *tls.Config, grace
 // stop ends streams, which would not end by themselves.
 func (s *Server) stop() { s.stopOnce.Do(func() { close(s.stopping) }) }
 
-// Flush tells the engine decisions that it was not told yet. It is called at the start
-// and from time to time.
+// sweepEvery is how often sessions and links that ended are deleted.
+const sweepEvery = time.Hour
+
+// Flush tells the engine decisions that it was not told yet, and now and then deletes
+// sessions and links that ended. It is called at the start and from time to time, by one
+// goroutine.
 func (s *Server) Flush(ctx context.Context) error {
 	ids, err := s.tenantIDs(ctx)
 	if err != nil {
 		return err
+	}
+	if now := s.o.Now(); now.Sub(s.swept) >= sweepEvery {
+		s.swept = now
+		err = s.o.Control.Sweep(ctx, now, now.Add(-sweepEvery))
 	}
 	for _, id := range ids {
 		if t, ok := s.o.Tenants.Open(id); ok {
