@@ -121,6 +121,30 @@ func (e *countedEvents) Append(_ context.Context, pos uint64, rows []EventRow) e
 	return nil
 }
 
+// BenchmarkLiveRestart is how long an engine that was stopped takes to know again what it
+// knew: the simulator's day in the journal.
+func BenchmarkLiveRestart(b *testing.B) {
+	a, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, cases, events := newMemStream(), newMemCases(), newMemEvents()
+	feed(b, s, pieces(b, a, simulated(b, simulate.Options{Seed: 1}), nil, spans(3, time.Minute, 10*time.Minute)), time.Second)
+	o := LiveOptions{Dir: b.TempDir(), Tick: time.Hour}
+	if err := runTo(b, NewLive(a, s, cases, events, o), s.len(), events); err != nil {
+		b.Fatal(err)
+	}
+	acts := 0
+	for b.Loop() {
+		l := NewLive(a, s, cases, events, o)
+		if err := runTo(b, l, s.len(), events); err != nil {
+			b.Fatal(err)
+		}
+		acts += l.Health().Acts
+	}
+	b.ReportMetric(float64(acts)/b.Elapsed().Seconds(), "acts/s")
+}
+
 // BenchmarkLiveLatency is how long it takes from when a batch is published until what it
 // did is committed, with ticks of 250 ms, at a rate that the engine can follow.
 func BenchmarkLiveLatency(b *testing.B) {

@@ -1,18 +1,23 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/catena-sec/catena/internal/journal"
 	"github.com/catena-sec/catena/internal/model"
 	"github.com/catena-sec/catena/internal/pack"
+	"github.com/catena-sec/catena/internal/store"
 )
 
 // begun runs an engine over s in the background until the test ends. until waits for all
@@ -326,6 +331,55 @@ func TestLivePushesBack(t *testing.T) {
 			t.Errorf("%v does not say that it passes", err)
 		}
 	}
+}
+
+// TestLiveStoreComesBack: a store and an event store that cannot be written for a while
+// lose nothing, and health says so meanwhile. When the engine has stopped, nothing of it
+// runs on.
+func TestLiveStoreComesBack(t *testing.T) {
+	d := theDay(t)
+	before := goleak.IgnoreCurrent()
+	run := func(failures int64) ([]byte, int, bool) {
+		s, cases, events := newMemStream(), newMemCases(), newMemEvents()
+		feed(t, s, d.pieces, time.Minute)
+		var left atomic.Int64
+		left.Store(failures)
+		cases.step = func() error {
+			if left.Add(-1) >= 0 {
+				return store.ErrFull
+			}
+			return nil
+		}
+		events.step = cases.step
+		l := NewLive(d.app, s, cases, events, LiveOptions{Dir: t.TempDir(), Tick: time.Hour})
+		troubled := make(chan bool, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			saw := false
+			for ctx.Err() == nil {
+				saw = saw || len(l.Health().Troubles) > 0
+				time.Sleep(time.Millisecond)
+			}
+			troubled <- saw
+		}()
+		if err := runTo(t, l, s.len(), events); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if h := l.Health(); len(h.Troubles) > 0 {
+			t.Errorf("troubles that are over: %v", h.Troubles)
+		}
+		return cases.dump(t), events.rows, <-troubled
+	}
+	want, rows, _ := run(0)
+	got, kept, troubled := run(6)
+	if !bytes.Equal(got, want) || kept != rows {
+		t.Errorf("%d rows, want %d; %s", kept, rows, firstDifference(got, want))
+	}
+	if !troubled {
+		t.Error("health did not say that nothing can be written")
+	}
+	goleak.VerifyNone(t, before)
 }
 
 // FuzzLiveRecords: whatever stands in the journal, the engine starts, or says why not.

@@ -249,6 +249,32 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestBroken: once a write has failed, nothing more is written until the journal is opened
+// anew, where it was whole.
+func TestBroken(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	appendAll(t, j, 0, 5)
+	good := j.segments[0].file
+	read, err := os.Open(good.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.segments[0].file = read // which cannot be written
+	if _, err := j.Append(record(5)); err == nil {
+		t.Fatal("a write to a file that cannot be written succeeded")
+	}
+	j.segments[0].file = good
+	_, err = j.Append(record(5))
+	if _, cut := j.Cut(); err == nil || j.Sync() == nil || cut == nil {
+		t.Fatal("the journal goes on behind a record that may be half-written")
+	}
+	if err := errors.Join(read.Close(), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	checkRange(t, numbers(t, open(t, dir), 0), 0, 5)
+}
+
 // FuzzOpen: whatever stands in the file, opening it gives a journal that can be read and
 // written, and only records whose checksum is right.
 func FuzzOpen(f *testing.F) {
