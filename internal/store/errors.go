@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -54,7 +55,7 @@ func typed(err error) error {
 		case codeNotADB:
 			kind = ErrForeign
 		}
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case slices.ContainsFunc(diskFull(), func(full error) bool { return errors.Is(err, full) }):
 		kind = ErrFull
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission), errors.Is(err, os.ErrPermission):
 		kind = ErrReadOnly
