@@ -578,7 +578,7 @@ func (s *Service) Reload(ctx context.Context, c config.Config) (taken, restart [
 	old := s.config()
 	taken, restart = config.Diff(old, c)
 	next := old
-	next.Rules, next.Notify, next.Retention, next.PublicURL = c.Rules, c.Notify, c.Retention, c.PublicURL
+	next.Rules, next.Notify, next.Retention, next.Log.Level = c.Rules, c.Notify, c.Retention, c.Log.Level
 	opt, err := Configured(next, s.o.Version)
 	if err != nil {
 		return nil, nil, err

@@ -156,9 +156,6 @@ func (r *reader) listeners(c *Config) {
 	if p := c.Debug.Pprof; p != "" && !Loopback(p) {
 		r.problem(nil, "debug.pprof", "must be a loopback address: it shows what the process holds")
 	}
-	if c.Tracing.Share < 0 || c.Tracing.Share > 1 {
-		r.problem(nil, "tracing.share", "is a share, from 0 to 1")
-	}
 	if t := time.Duration(c.Engine.Tick); t < 10*time.Millisecond || t > time.Minute {
 		r.problem(nil, "engine.tick", "must be 10ms to 1m")
 	}

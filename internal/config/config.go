@@ -27,7 +27,6 @@ type Config struct {
 	Limits    Limits    `yaml:"limits" doc:"Bounds of what senders and users can ask for."`
 	Log       Log       `yaml:"log" doc:"What the process says of itself, on standard error."`
 	Metrics   Metrics   `yaml:"metrics" doc:"Prometheus metrics."`
-	Tracing   Tracing   `yaml:"tracing" doc:"OpenTelemetry traces."`
 	Debug     Debug     `yaml:"debug" doc:"For those who look into the process."`
 }
 
@@ -68,12 +67,11 @@ type OTLP struct {
 // Syslog is one listener. Senders of syslog show no token, so the listener says whose
 // evidence it is.
 type Syslog struct {
-	Name    string   `yaml:"name" check:"name" doc:"How reports call it."`
-	Tenant  string   `yaml:"tenant" check:"tenant" doc:"Whose evidence it is."`
-	Network string   `yaml:"network" one:"udp,tcp,tls" doc:"How lines come."`
-	Listen  string   `yaml:"listen" check:"address" doc:"Address, such as 0.0.0.0:514."`
-	TLS     TLS      `yaml:"tls" doc:"Certificate of network tls."`
-	Allow   []string `yaml:"allow" check:"network" doc:"Networks that may send, such as 10.0.0.0/8. Empty: all."`
+	Name    string `yaml:"name" check:"name" doc:"How reports call it."`
+	Tenant  string `yaml:"tenant" check:"tenant" doc:"Whose evidence it is."`
+	Network string `yaml:"network" one:"udp,tcp,tls" doc:"How lines come."`
+	Listen  string `yaml:"listen" check:"address" doc:"Address, such as 0.0.0.0:514."`
+	TLS     TLS    `yaml:"tls" doc:"Certificate of network tls."`
 }
 
 // Follow is a set of files.
@@ -254,7 +252,6 @@ type Limits struct {
 	Connections int  `yaml:"connections" min:"1" doc:"Of each listener at a time."`
 	PerPeer     int  `yaml:"connections_per_peer" min:"1" doc:"Of each sender at a time."`
 	Requests    int  `yaml:"requests_per_second" min:"1" doc:"Of each user of the API."`
-	Page        int  `yaml:"page" min:"1" max:"1000" doc:"Rows of one page."`
 }
 
 // Log is what the process says of itself.
@@ -266,12 +263,6 @@ type Log struct {
 // Metrics are Prometheus metrics.
 type Metrics struct {
 	Listen string `yaml:"listen" check:"address" doc:"Where /metrics is served without a token; empty: at listen, with one."`
-}
-
-// Tracing sends traces.
-type Tracing struct {
-	OTLP  string  `yaml:"otlp" check:"url" doc:"URL of an OTLP collector over HTTP, such as http://127.0.0.1:4318. Empty: no traces."`
-	Share float64 `yaml:"share" doc:"Share of requests that are traced."`
 }
 
 // Debug is for those who look into the process.
@@ -287,9 +278,8 @@ func Default() Config {
 		Engine:    Engine{Tick: Duration(250 * time.Millisecond), SegmentActs: 2_000_000, SegmentAge: Duration(7 * 24 * time.Hour), Zone: "UTC", QuietAfter: Duration(time.Hour), LedgerEntity: 1_000_000},
 		Retention: Retention{Events: Duration(30 * 24 * time.Hour), EventsBytes: 100 << 30, Alerts: Duration(180 * 24 * time.Hour)},
 		Access:    Access{SessionIdle: Duration(12 * time.Hour), SessionLife: Duration(7 * 24 * time.Hour), Local: true},
-		Limits:    Limits{Body: 64 << 20, Line: 1 << 20, Connections: 10_000, PerPeer: 200, Requests: 50, Page: 200},
+		Limits:    Limits{Body: 64 << 20, Line: 1 << 20, Connections: 10_000, PerPeer: 200, Requests: 50},
 		Log:       Log{Level: "info", Format: "text"},
-		Tracing:   Tracing{Share: 0.01},
 	}
 }
 

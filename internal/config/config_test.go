@@ -44,7 +44,7 @@ func norm(c Config) string {
 
 func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.yml")
-	text := "data_dir: /var/lib/catena\nlisten: 0.0.0.0:8440\ntls: {self_signed: true}\nbus:\n  max_bytes: 2GiB\nretention:\n  events: 14d\nreceivers:\n  syslog:\n    - name: lan\n      listen: 0.0.0.0:514\n      allow: [10.0.0.0/8]\n"
+	text := "data_dir: /var/lib/catena\nlisten: 0.0.0.0:8440\ntls: {self_signed: true}\nbus:\n  max_bytes: 2GiB\nretention:\n  events: 14d\nreceivers:\n  syslog:\n    - name: lan\n      listen: 0.0.0.0:514\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

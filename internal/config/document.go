@@ -116,7 +116,7 @@ func tagOf(f reflect.StructField) reflect.StructTag {
 
 // live are the settings that a running process takes over; of all others it says that
 // they need a restart.
-var live = []string{"rules", "notify", "retention", "access", "log.level", "public_url", "limits.requests_per_second", "limits.page"}
+var live = []string{"rules", "notify", "retention", "log.level"}
 
 // Diff lists the settings that differ, by path: those that a reload takes over, and
 // those that need a restart.
