@@ -92,7 +92,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().BoolP("quiet", "q", false, "no progress on standard error")
-	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), decideCommand(), diffCommand(), decodeCommand(), sourcesCommand(), benchCommand(), serveCommand(), configCommand(), doctorCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(analyzeCommand(), rulesCommand(), simulateCommand(), evalCommand(), decideCommand(), diffCommand(), decodeCommand(), sourcesCommand(), benchCommand(), serveCommand(), mcpCommand(), configCommand(), doctorCommand(), schemaCommand(), versionCommand())
 	wrapArgs(root)
 	return root
 }

@@ -15,10 +15,12 @@ import (
 	"github.com/catena-sec/catena/internal/app"
 	"github.com/catena-sec/catena/internal/config"
 	"github.com/catena-sec/catena/internal/report"
+	"github.com/catena-sec/catena/internal/server"
 )
 
 func serveCommand() *cobra.Command {
 	var f configFlags
+	var link string
 	c := &cobra.Command{
 		Use: "serve", Short: "Always on: take evidence in, tell people of attacks within seconds", Args: cobra.NoArgs,
 		Long: "Takes evidence in over HTTP, syslog, OTLP and files, keeps it on disk before it says so, and fuses it as it comes.\n" +
@@ -33,7 +35,7 @@ func serveCommand() *cobra.Command {
 			level := new(slog.LevelVar)
 			log := logOf(cfg.Log, level, c.ErrOrStderr())
 			quiet, _ := c.Flags().GetBool("quiet")
-			o := app.ServiceOptions{Config: cfg, Version: version, Log: log}
+			o := app.ServiceOptions{Config: cfg, Version: version, Log: log, LinkFor: link}
 			if !quiet {
 				o.Welcome = func(w app.Welcome) { welcome(c.OutOrStdout(), w) }
 			}
@@ -72,6 +74,20 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	f.register(c)
+	c.Flags().StringVar(&link, "link", "", "print a one-time link for the account of that `NAME` at the start: the way back in")
+	return c
+}
+
+func mcpCommand() *cobra.Command {
+	var url string
+	c := &cobra.Command{
+		Use: "mcp", Short: "Let an assistant ask a running catena serve, over standard input and output", Args: cobra.NoArgs,
+		Long: "Speaks the Model Context Protocol and passes it on to the server. The token stands in the environment variable\nCATENA_TOKEN; make one with the scopes mcp:read and incidents:read. What the assistant wants changed is a proposal\nuntil a person settles it.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return server.ServeStdio(c.Context(), os.Stdin, os.Stdout, url, os.Getenv("CATENA_TOKEN"), nil)
+		},
+	}
+	c.Flags().StringVar(&url, "url", "http://127.0.0.1:8440", "`URL` of the server")
 	return c
 }
 

@@ -42,6 +42,9 @@ type ServiceOptions struct {
 	Version string
 	Log     *slog.Logger
 	Now     func() time.Time // nil: the clock of the machine
+	// LinkFor is the name of an account for which a one-time link is made at the start:
+	// the way back in for who can start the program.
+	LinkFor string
 	// Welcome is told how to begin, once all listens; nil means nobody asks.
 	Welcome func(Welcome)
 }
@@ -258,7 +261,7 @@ func (s *Service) serveWith(c config.Config) error {
 		return err
 	}
 	o := server.Options{
-		Control: s.control, Tenants: s, Engine: s, Reports: Writers(report.TextOptions{}),
+		Control: s.control, Tenants: s, Engine: s, Notify: people{s}, Reports: Writers(report.TextOptions{}),
 		Version: s.o.Version, RulesHash: s.app.rulesText(), AttackVersion: knowledge.AttackVersion, URL: s.url(c),
 		TLS: c.TLS.Enabled() || strings.HasPrefix(c.PublicURL, "https:"), HSTS: c.TLS.Cert != "", Proxies: proxies,
 		Local: c.Access.Local, SessionIdle: time.Duration(c.Access.SessionIdle), SessionLife: time.Duration(c.Access.SessionLife),
@@ -335,7 +338,12 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token, err := s.firstToken(ctx, link != "")
+	if s.o.LinkFor != "" {
+		if link, err = s.server.LoginLink(ctx, s.o.LinkFor); err != nil {
+			return fmt.Errorf("make a link for %s: %w", s.o.LinkFor, err)
+		}
+	}
+	token, err := s.firstToken(ctx, link != "" && s.o.LinkFor == "")
 	if err != nil {
 		return err
 	}
@@ -611,12 +619,24 @@ func (s *Service) Reload(ctx context.Context, c config.Config) (taken, restart [
 	return taken, restart, nil
 }
 
+// people is what the server asks of those who tell people.
+type people struct{ s *Service }
+
+// Targets are those of the configuration.
+func (p people) Targets(context.Context) []server.NotifyTarget {
+	out := []server.NotifyTarget{}
+	for _, t := range p.s.config().Notify.Targets {
+		out = append(out, server.NotifyTarget{Name: t.Name, Kind: t.Kind})
+	}
+	return out
+}
+
 // Test sends a test message to a target.
-func (s *Service) Test(ctx context.Context, target, tenant string) error {
-	s.mu.Lock()
-	w := s.worker
-	s.mu.Unlock()
-	if w == nil {
+func (p people) Test(ctx context.Context, tenant, target string) error {
+	p.s.mu.Lock()
+	w := p.s.worker
+	p.s.mu.Unlock()
+	if w == nil || !slices.ContainsFunc(p.Targets(ctx), func(t server.NotifyTarget) bool { return t.Name == target }) {
 		return server.ErrNotFound
 	}
 	return w.Test(ctx, target, tenant)
