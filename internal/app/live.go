@@ -737,6 +737,9 @@ func (l *Live) fold(ctx context.Context, r *liveRound) error {
 	}
 	l.guard("fold a round", func() { l.primary.fold(r, acts, page) })
 	wg.Wait()
+	if l.shadow != nil && l.rounds%grownRounds == 0 {
+		clear(l.shadow.grown) // nobody is told of them, and when its turn comes they are told anew
+	}
 	changes := l.sources.round(r.Counts, r.At, l.o.QuietAfter)
 	l.last = liveRound{Pos: r.Pos, Resume: r.Resume, At: r.At, Rules: r.Rules, end: r.end}
 	if err := l.tell(ctx, r, changes); err != nil {
