@@ -15,6 +15,7 @@ import (
 
 	"github.com/catena-sec/catena/internal/config"
 	"github.com/catena-sec/catena/internal/model"
+	"github.com/catena-sec/catena/internal/respond"
 	"github.com/catena-sec/catena/internal/source"
 	"github.com/catena-sec/catena/internal/store"
 )
@@ -54,7 +55,7 @@ func (s *Service) authenticate(ctx context.Context, token string) (source.Grant,
 
 func (s *Service) limits(c config.Config) source.Limits {
 	return source.Limits{
-		Unpacked: int64(c.Limits.Body), Body: int64(c.Limits.Body), Record: int(c.Limits.Line),
+		Body: int64(c.Limits.Body), Record: int(c.Limits.Line),
 		Connections: c.Limits.Connections, PeerConnections: c.Limits.PerPeer,
 	}
 }
@@ -186,6 +187,10 @@ func (s *Service) active(c config.Config) error {
 func (s *Service) syslog(c config.Config, y config.Syslog) (source.Receiver, error) {
 	o := source.SyslogOptions{Name: y.Name, Tenant: y.Tenant, Limits: s.limits(c), Now: s.o.Now, Log: s.log}
 	o.Limits.Record = 0 // its own default
+	var err error
+	if o.Allow, err = respond.Networks(y.Allow); err != nil {
+		return nil, err
+	}
 	switch y.Network {
 	case "udp":
 		o.UDP = y.Listen

@@ -67,11 +67,12 @@ type OTLP struct {
 // Syslog is one listener. Senders of syslog show no token, so the listener says whose
 // evidence it is.
 type Syslog struct {
-	Name    string `yaml:"name" check:"name" doc:"How reports call it."`
-	Tenant  string `yaml:"tenant" check:"tenant" doc:"Whose evidence it is."`
-	Network string `yaml:"network" one:"udp,tcp,tls" doc:"How lines come."`
-	Listen  string `yaml:"listen" check:"address" doc:"Address, such as 0.0.0.0:514."`
-	TLS     TLS    `yaml:"tls" doc:"Certificate of network tls."`
+	Name    string   `yaml:"name" check:"name" doc:"How reports call it."`
+	Tenant  string   `yaml:"tenant" check:"tenant" doc:"Whose evidence it is."`
+	Network string   `yaml:"network" one:"udp,tcp,tls" doc:"How lines come."`
+	Listen  string   `yaml:"listen" check:"address" doc:"Address, such as 0.0.0.0:514."`
+	TLS     TLS      `yaml:"tls" doc:"Certificate of network tls."`
+	Allow   []string `yaml:"allow" check:"network" doc:"Networks that may send, such as 10.0.0.0/8. Empty: all."`
 }
 
 // Follow is a set of files.
@@ -149,7 +150,7 @@ type Bus struct {
 	TLS         TLS      `yaml:"tls" doc:"Client certificate, and who signs the servers'."`
 	Replicas    int      `yaml:"replicas" min:"1" max:"5" doc:"Copies of each message in a cluster."`
 	MaxBytes    Size     `yaml:"max_bytes" doc:"How much evidence may wait; beyond it senders are pushed back."`
-	MaxAge      Duration `yaml:"max_age" doc:"How long it may wait."`
+	MaxAge      Duration `yaml:"max_age" doc:"How long it may wait, by the clock of the queue's server; 0: until there is no room."`
 }
 
 // Engine is how evidence becomes incidents.
@@ -247,7 +248,7 @@ type Objective struct {
 
 // Limits bound what senders and users can ask for.
 type Limits struct {
-	Body        Size `yaml:"body" doc:"One request of evidence, unpacked."`
+	Body        Size `yaml:"body" doc:"One request of evidence, as sent; unpacked it may be more."`
 	Line        Size `yaml:"line" doc:"One line of evidence."`
 	Connections int  `yaml:"connections" min:"1" doc:"Of each listener at a time."`
 	PerPeer     int  `yaml:"connections_per_peer" min:"1" doc:"Of each sender at a time."`
@@ -274,7 +275,7 @@ type Debug struct {
 func Default() Config {
 	return Config{
 		Data: "catena-data", Listen: "127.0.0.1:8440",
-		Bus:       Bus{Replicas: 3, MaxBytes: 8 << 30, MaxAge: Duration(72 * time.Hour)},
+		Bus:       Bus{Replicas: 3, MaxBytes: 8 << 30},
 		Engine:    Engine{Tick: Duration(250 * time.Millisecond), SegmentActs: 2_000_000, SegmentAge: Duration(7 * 24 * time.Hour), Zone: "UTC", QuietAfter: Duration(time.Hour), LedgerEntity: 1_000_000},
 		Retention: Retention{Events: Duration(30 * 24 * time.Hour), EventsBytes: 100 << 30, Alerts: Duration(180 * 24 * time.Hour)},
 		Access:    Access{SessionIdle: Duration(12 * time.Hour), SessionLife: Duration(7 * 24 * time.Hour), Local: true},
