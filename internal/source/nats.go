@@ -102,7 +102,10 @@ func (n *NATS) Run(ctx context.Context, sink Sink) error {
 	if err != nil {
 		return fmt.Errorf("%s: check urls, credentials and tls: %w", n.o.Name, err)
 	}
-	defer conn.Close()
+	defer func() {
+		_ = conn.FlushTimeout(time.Second) // what was acknowledged or given back is told before we go
+		conn.Close()
+	}()
 	s := &settler{name: n.o.Name, sink: sink, counts: &n.Counters, log: n.o.Log}
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 		began := time.Now()
