@@ -205,7 +205,7 @@ func (e eventStore) Append(ctx context.Context, pos uint64, rows []EventRow) err
 	for i := range rows {
 		r := &rows[i]
 		out[i] = store.Row{
-			Time: r.Time, Received: r.Received, ID: r.ID, Source: r.Input, Format: r.Format, Host: r.Host, Code: r.Code,
+			Position: r.Position, Time: r.Time, Received: r.Received, ID: r.ID, Source: r.Input, Format: r.Format, Host: r.Host, Code: r.Code,
 			Product: r.Source.Product, Category: r.Source.Category, Service: r.Source.Service, Entities: entityTexts(r.Entities), Raw: r.Raw,
 		}
 	}
