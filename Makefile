@@ -15,6 +15,7 @@ build:
 
 test:
 	$(GO) test -race -timeout 20m ./...
+	$(GO) test -run 'MemoryIsFlat' ./internal/app # which the race detector changes
 
 lint:
 	$(GO) vet ./...

@@ -273,7 +273,7 @@ func TestLiveRules(t *testing.T) {
 // end than after three.
 func TestLiveMemoryIsFlat(t *testing.T) {
 	if underRace {
-		t.Skip("a measure of memory, which the race detector changes")
+		t.Skip("without the race detector only, which changes what memory holds: make test runs it so too")
 	}
 	d := theDay(t)
 	s, cases, events := newMemStream(), newMemCases(), newMemEvents()

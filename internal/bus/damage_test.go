@@ -329,7 +329,7 @@ func TestFullDisk(t *testing.T) {
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("a small file system can only be mounted by root")
+		t.Skip("no root, who alone can mount a small file system: where CI is root it runs")
 	}
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", dir).CombinedOutput(); err != nil {

@@ -111,7 +111,7 @@ func (p *Push) push(w http.ResponseWriter, r *http.Request, sink Sink) {
 		pack.base.Format = formatCSV
 	}
 	if pack.base.Format == "" && beginsJSON(t.body) || pack.base.Format == formatJSON {
-		err = p.objects(r.Context(), t, pack, &answer)
+		err = pack.objects(r.Context(), &jsonReader{r: t.body, max: p.in.limits.Record}, &answer)
 	} else {
 		s := &textStream{r: t.body, p: pack, format: p.o.Format, refused: answer.refuse}
 		err = s.run(r.Context())
@@ -134,9 +134,8 @@ func (p *Push) push(w http.ResponseWriter, r *http.Request, sink Sink) {
 	}
 }
 
-// objects hands on the objects of a request.
-func (p *Push) objects(ctx context.Context, t *taking, pack *packer, answer *pushed) error {
-	j := &jsonReader{r: t.body, max: p.in.limits.Record}
+// objects hands on the objects that j reads, and tells in answer of those that are none.
+func (p *packer) objects(ctx context.Context, j *jsonReader, answer *pushed) error {
 	for {
 		object, err := j.next()
 		var bad *recordError
@@ -145,11 +144,11 @@ func (p *Push) objects(ctx context.Context, t *taking, pack *packer, answer *pus
 			answer.refuse(bad.Record, bad.Cause)
 			continue
 		case errors.Is(err, io.EOF):
-			return pack.flush(ctx)
+			return p.flush(ctx)
 		case err != nil:
 			return err
 		}
-		if err := pack.add(ctx, object); err != nil {
+		if err := p.add(ctx, object); err != nil {
 			return err
 		}
 	}

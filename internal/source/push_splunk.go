@@ -111,7 +111,7 @@ func (p *Push) hecRaw(w http.ResponseWriter, r *http.Request, sink Sink) {
 	refused := func(_ int64, cause string) { p.Refused(1, errors.New(t.peer+": "+cause)) }
 	if beginsJSON(t.body) {
 		var a pushed
-		err = p.objects(r.Context(), t, pack, &a)
+		err = pack.objects(r.Context(), &jsonReader{r: t.body, max: p.in.limits.Record}, &a)
 		for _, e := range a.Errors {
 			refused(e.Record, e.Cause)
 		}

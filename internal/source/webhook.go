@@ -228,23 +228,7 @@ func (h *Webhook) records(ctx context.Context, pack *packer, body []byte, answer
 		}
 		return pack.flush(ctx)
 	}
-	j := &jsonReader{r: bufio.NewReader(bytes.NewReader(body)), max: h.in.limits.Record}
-	for {
-		object, err := j.next()
-		var bad *recordError
-		switch {
-		case errors.As(err, &bad):
-			answer.refuse(bad.Record, bad.Cause)
-			continue
-		case errors.Is(err, io.EOF):
-			return pack.flush(ctx)
-		case err != nil:
-			return err
-		}
-		if err := pack.add(ctx, object); err != nil {
-			return err
-		}
-	}
+	return pack.objects(ctx, &jsonReader{r: bufio.NewReader(bytes.NewReader(body)), max: h.in.limits.Record}, answer)
 }
 
 // rightToken compares the secret that a request carries.

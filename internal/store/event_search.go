@@ -295,7 +295,7 @@ type search struct {
 	*matcher
 	e     *Events
 	ctx   context.Context
-	todo  blocks
+	queue blocks
 	best  hits // the latest limit of what was found
 	limit int
 	more  bool // there was more than limit
@@ -411,15 +411,15 @@ func (s *search) push(b block, first int64) {
 	if b.max.time >= s.to {
 		b.max = place{s.to - 1, math.MaxInt64}
 	}
-	heap.Push(&s.todo, b)
+	heap.Push(&s.queue, b)
 }
 
 // run looks at parts, the latest first, until the page is full and nothing later can come,
 // or a bound is reached. Then it returns the place up to which nothing was looked at.
 func (s *search) run(most int64, late func() bool) (frontier *place, err error) {
 	var start *place
-	for s.todo.Len() > 0 {
-		b := heap.Pop(&s.todo).(block)
+	for s.queue.Len() > 0 {
+		b := heap.Pop(&s.queue).(block)
 		if len(s.best) == s.limit && b.max.less(s.best[0].place) {
 			s.more = true
 			return nil, nil
